@@ -41,7 +41,13 @@ export function buildAddresses(entries: readonly AddressEntry[]): Int32Array {
     const [a, b, c, d] = wide ? [address[0], address[1], address[2], address[3]] : [address[0], 0, 0, 0]
     let at = (mix(key, a, b, c, d) & (size - 1)) * WORDS
     while (slots[at + 5] !== 0) {
-      if (slots[at] === key && slots[at + 1] === a && slots[at + 2] === b && slots[at + 3] === c && slots[at + 4] === d)
+      if (
+        slots[at] === key &&
+        slots[at + 1] === a &&
+        slots[at + 2] === b &&
+        slots[at + 3] === c &&
+        slots[at + 4] === d
+      )
         throw new RangeError(`addresses: the same address twice in scope ${scope}`)
       at += WORDS
       if (at === slots.length) at = 0
@@ -82,7 +88,13 @@ export class AddressMap {
       const at = slot * WORDS
       const value = slots[at + 5]
       if (value === 0) return ABSENT
-      if (slots[at] === key && slots[at + 1] === a && slots[at + 2] === b && slots[at + 3] === c && slots[at + 4] === d)
+      if (
+        slots[at] === key &&
+        slots[at + 1] === a &&
+        slots[at + 2] === b &&
+        slots[at + 3] === c &&
+        slots[at + 4] === d
+      )
         return value - 1
       slot = (slot + 1) & this.#mask
     }

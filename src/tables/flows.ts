@@ -149,7 +149,8 @@ export class FlowTable {
    * @param memory has the sections of `flowSections(capacity)`
    */
   constructor(memory: FlowMemory, capacity: number) {
-    if (capacity < 1 || capacity > MAX_FLOWS) throw new RangeError(`flows: capacity 1 to ${MAX_FLOWS}, not ${capacity}`)
+    if (capacity < 1 || capacity > MAX_FLOWS)
+      throw new RangeError(`flows: capacity 1 to ${MAX_FLOWS}, not ${capacity}`)
     this.capacity = capacity
     this.#header = memory.words('flows')
     this.hot = memory.words('hot')
@@ -200,7 +201,8 @@ export class FlowTable {
       if (((entry ^ hash) & 0xff000000) === 0) {
         const id = (entry & 0xffffff) - 1
         const at = id * HOT_WORDS
-        if (hot[at + A] === a && hot[at + B] === b && hot[at + PORTS] === ports && hot[at + TAG] === tag) return id as FlowId
+        if (hot[at + A] === a && hot[at + B] === b && hot[at + PORTS] === ports && hot[at + TAG] === tag)
+          return id as FlowId
       }
       slot = (slot + 1) & mask
     }
@@ -218,7 +220,12 @@ export class FlowTable {
       if (((entry ^ hash) & 0xff000000) === 0) {
         const id = (entry & 0xffffff) - 1
         const at = id * HOT_WORDS
-        if (hot[at + A] === hash && hot[at + PORTS] === ports && hot[at + TAG] === tag && this.#same6(id, words, a, b))
+        if (
+          hot[at + A] === hash &&
+          hot[at + PORTS] === ports &&
+          hot[at + TAG] === tag &&
+          this.#same6(id, words, a, b)
+        )
           return id as FlowId
       }
       slot = (slot + 1) & mask
@@ -307,7 +314,8 @@ export class FlowTable {
   /** Length of the probe that finds a hash's last entry; a measure of how evenly the hash spreads. */
   probeLength(hash: number): number {
     let length = 0
-    for (let slot = hash & this.indexMask; this.index[slot] !== 0; slot = (slot + 1) & this.indexMask) length++
+    for (let slot = hash & this.indexMask; this.index[slot] !== 0; slot = (slot + 1) & this.indexMask)
+      length++
     return length
   }
 

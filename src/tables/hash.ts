@@ -20,7 +20,8 @@ export class Hasher {
 
   /** @param keys HASH_KEYS secret, uniformly random 32-bit words */
   constructor(keys: Int32Array) {
-    if (keys.length < HASH_KEYS) throw new RangeError(`hash: ${HASH_KEYS} words of secret wanted, got ${keys.length}`)
+    if (keys.length < HASH_KEYS)
+      throw new RangeError(`hash: ${HASH_KEYS} words of secret wanted, got ${keys.length}`)
     this.#keys = keys
   }
 

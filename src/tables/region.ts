@@ -44,7 +44,9 @@ export class Region {
    */
   constructor(memory: ArrayBuffer, sections: readonly Section[]) {
     if (memory.byteLength < regionBytes(sections))
-      throw new RegionMismatch(`region: ${regionBytes(sections)} bytes wanted, the memory has ${memory.byteLength}`)
+      throw new RegionMismatch(
+        `region: ${regionBytes(sections)} bytes wanted, the memory has ${memory.byteLength}`,
+      )
     this.memory = memory
     const header = new Int32Array(memory, 0, PAGE / 4)
     this.fresh = header[WORD_MAGIC] === 0
@@ -55,7 +57,9 @@ export class Region {
       const pages = length / PAGE
       if (this.fresh) header[WORD_LENGTHS + index] = pages
       else if (header[WORD_LENGTHS + index] !== pages)
-        throw new RegionMismatch(`region: section ${name} has ${header[WORD_LENGTHS + index]} pages, ${pages} expected`)
+        throw new RegionMismatch(
+          `region: section ${name} has ${header[WORD_LENGTHS + index]} pages, ${pages} expected`,
+        )
       offset += length
     }
     if (this.fresh) {
