@@ -18,7 +18,7 @@ export type DeviceKind = (typeof DeviceKind)[keyof typeof DeviceKind]
 export const EniKind = { None: 0, Hyperplane: 1, Host: 2 } as const
 export type EniKind = (typeof EniKind)[keyof typeof EniKind]
 
-/** Bits of `eniFlags`. */
+/** Bits of `environments.flags`, what one function may do, and of `enis.flags`, what any function of the ENI may do. */
 export const EniFlag = {
   /** ICMP echo of a function is translated; off by default, Lambda carries TCP and UDP only. */
   Echo: 1,
@@ -51,6 +51,7 @@ export interface AddressMapArrays {
 /** Devices, indexed by device number. */
 export interface PlanDevices {
   readonly kind: Uint8Array
+  /** The VPC of the hosts; 0 for environments, whose ENI names the VPC. */
   readonly vpc: Uint16Array
   readonly mtu: Int32Array
 }
@@ -62,11 +63,14 @@ export interface PlanEnvironments {
   readonly device: Int32Array
   /** 1 where the function is Active, else its packets drop as `function-inactive`. */
   readonly active: Uint8Array
+  /** EniFlag bits of the function. Functions that share an ENI may differ, so admission asks these. */
+  readonly flags: Uint8Array
 }
 
 /** ENIs, indexed by ENI slot. */
 export interface PlanEnis {
   readonly kind: Uint8Array
+  /** EniFlag bits: the union over the functions that use the ENI. */
   readonly flags: Uint8Array
   readonly vpc: Uint16Array
   readonly subnet: Uint16Array
