@@ -8,8 +8,8 @@
  * Ports are dealt to shards in blocks of 64, `block % shards`, the same in every ENI: the steering program delivers a packet from the VPC to the
  * owner of its destination port's block. A ring is filled with its owner's free ports in random order when it is first needed (RFC 6056: from all of
  * 1024 to 65535, unpredictable), and used first in first out, so that the port that rested longest is leased next, in constant time at any fill. A
- * shard whose ring is empty takes from another's. A ring is only touched under its lock; the lock is free but for that moment, and a ring that
- * was left locked by a killed process is made anew.
+ * shard whose ring is empty takes from another's. A ring is only touched under its lock, which holds the epoch of the process that took it: a lock
+ * of another epoch was left by a killed process and is free.
  *
  * The file of an ENI costs the pages that are touched: a space that was never used costs nothing.
  */
@@ -59,6 +59,7 @@ export const portOwner = (port: number, shards: number): number => (port >>> 6) 
 export class EniPorts {
   readonly shards: number
   readonly #shard: number
+  readonly #epoch: number
   readonly #words: Int32Array
   readonly #rings: Uint16Array
   /** First element of each shard's part of a ring. */
@@ -68,13 +69,15 @@ export class EniPorts {
   /**
    * @param memory ENI_BYTES, zeros for a new ENI
    * @param shard whose leases this object makes
+   * @param epoch a number that differs from one process to the next, never 0
    * @throws RangeError where the memory was made for another number of shards
    */
-  constructor(memory: ArrayBuffer, shard: number, shards: number) {
+  constructor(memory: ArrayBuffer, shard: number, shards: number, epoch = 1) {
     if (shards < 1 || shards > MAX_SHARDS)
       throw new RangeError(`ports: 1 to ${MAX_SHARDS} shards, not ${shards}`)
     this.shards = shards
     this.#shard = shard
+    this.#epoch = epoch
     this.#words = new Int32Array(memory, 0, RING_AT_BYTES / 4)
     this.#rings = new Uint16Array(memory, RING_AT_BYTES, SPACES * 65536)
     this.#size = new Int32Array(shards)
@@ -215,8 +218,13 @@ export class EniPorts {
   #lock(space: number, owner: number): number {
     const at = this.#ring(space, owner)
     if (this.shards === 1) return at
-    while (Atomics.compareExchange(this.#words, at + LOCK, 0, 1) !== 0) {
+    const words = this.#words
+    for (;;) {
       // Held for some tens of nanoseconds, or for the making of a ring; nothing sleeps with it.
+      const holder = Atomics.compareExchange(words, at + LOCK, 0, this.#epoch)
+      if (holder === 0) break
+      if (holder !== this.#epoch && Atomics.compareExchange(words, at + LOCK, holder, this.#epoch) === holder)
+        break
     }
     return at
   }
