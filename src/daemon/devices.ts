@@ -1,0 +1,156 @@
+/**
+ * Attachments as devices: what a daemon makes in a namespace, and what it refuses to touch.
+ *
+ * An attachment of kind `namespace` is an environment or a host with a TUN device of its own: the daemon makes the device, gives it the
+ * addresses, sets it up, and leads the namespace's default routes through it. One of kind `routed` is a TUN device behind which a whole
+ * prefix is reached: the daemon makes it and sets it up; addresses and routes there are the operator's.
+ *
+ * Devices persist: they, their addresses and routes outlive the daemon, so that a restart is a pause and no more. Which ones are ours is
+ * written down with the namespace's inode and the device's index, since names come back. Whatever else has the name is refused and not touched.
+ *
+ * The kernel makes no link-local IPv6 address on these devices (`addrgenmode none`), hence no router solicitations and no multicast
+ * reports: a device at rest sends nothing.
+ */
+
+import { Failure } from './failure.ts'
+import { deleteLink, ip, ipBatch, linkOf, namespaceInode } from './ip.ts'
+
+export interface Attachment {
+  /** As in the configuration: `web`, `orders-1`. */
+  readonly name: string
+  /** The device number in the plan. */
+  readonly device: number
+  readonly kind: 'namespace' | 'routed'
+  /** As `ip netns` names it; null is the namespace of the daemon. */
+  readonly namespace: string | null
+  readonly deviceName: string
+  readonly mtu: number
+  /** With prefix length, `10.0.1.20/24`. */
+  readonly addresses: readonly string[]
+}
+
+/** A device that this daemon made. */
+export interface OwnedDevice {
+  readonly namespace: string | null
+  /** Inode of the namespace's file when the device was made, null for the daemon's own. */
+  readonly inode: number | null
+  readonly deviceName: string
+  readonly index: number
+  readonly mtu: number
+  readonly addresses: readonly string[]
+}
+
+/** Where an attachment is, as people say it. */
+export const placeOf = ({ namespace, deviceName }: Pick<Attachment, 'namespace' | 'deviceName'>): string =>
+  namespace === null ? `device ${deviceName}` : `device ${deviceName} in namespace ${namespace}`
+
+const inodeOf = (namespace: string | null): number | null =>
+  namespace === null ? null : namespaceInode(namespace)
+
+/** The record of ours that the attachment's device is, or undefined. The device itself may be gone meanwhile. */
+export const ownedAt = (
+  owned: readonly OwnedDevice[],
+  { namespace, deviceName }: Pick<Attachment, 'namespace' | 'deviceName'>,
+): OwnedDevice | undefined =>
+  owned.find(
+    one => one.namespace === namespace && one.deviceName === deviceName && one.inode === inodeOf(namespace),
+  )
+
+interface AddressJson {
+  readonly ifname?: string
+  readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[]
+}
+
+interface RouteJson {
+  readonly dev?: string
+}
+
+const netns = (namespace: string | null): string[] => (namespace === null ? [] : ['-n', namespace])
+
+/**
+ * Checks one attachment against what is there, touching nothing.
+ * @throws Failure naming the namespace, device, address or route that is in the way
+ */
+export async function checkAttachment(attachment: Attachment, owned: readonly OwnedDevice[]): Promise<void> {
+  const { name, namespace, deviceName, addresses, kind } = attachment
+  if (namespace !== null && namespaceInode(namespace) === null)
+    throw new Failure(
+      `${name}: there is no namespace ${namespace}.`,
+      `Make it (ip netns add ${namespace}), or use v2n lab up, which makes them.`,
+    )
+  const link = await linkOf(namespace, deviceName)
+  const ours = link !== null && ownedAt(owned, attachment)?.index === link.index
+  if (link !== null && !ours)
+    throw new Failure(
+      `${name}: ${placeOf(attachment)} exists and is not ours (${link.kind}, index ${link.index}); it is left alone.`,
+      `Remove it (ip ${[...netns(namespace), 'link', 'delete', deviceName].join(' ')}) or name another device.`,
+    )
+  if (link !== null && link.queues > 0)
+    throw new Failure(`${name}: ${placeOf(attachment)} is in use by another process.`)
+  if (kind !== 'namespace') return
+  await checkAddresses(attachment, addresses)
+  await checkRoutes(attachment)
+}
+
+async function checkAddresses(
+  { name, namespace, deviceName }: Attachment,
+  addresses: readonly string[],
+): Promise<void> {
+  const wanted = new Set(addresses.map(address => address.split('/')[0]))
+  const text = await ip([...netns(namespace), '-j', 'addr', 'show'])
+  const present: readonly AddressJson[] = text.trim() === '' ? [] : JSON.parse(text)
+  for (const { ifname, addr_info = [] } of present)
+    for (const { local } of addr_info)
+      if (ifname !== deviceName && wanted.has(local))
+        throw new Failure(
+          `${name}: the address ${local} is on device ${ifname} of namespace ${namespace}, which is not ours; it is left alone.`,
+        )
+}
+
+async function checkRoutes({ name, namespace, deviceName }: Attachment): Promise<void> {
+  for (const family of ['-4', '-6']) {
+    const text = await ip([...netns(namespace), '-j', family, 'route', 'show', 'default'])
+    const routes: readonly RouteJson[] = text.trim() === '' ? [] : JSON.parse(text)
+    const foreign = routes.find(route => route.dev !== deviceName)
+    if (foreign !== undefined)
+      throw new Failure(
+        `${name}: namespace ${namespace} has a default route through ${foreign.dev ?? 'several devices'}, which is not ours; it is left alone.`,
+        'Attach to a namespace without a default route, or make this attachment a routed one.',
+      )
+  }
+}
+
+/**
+ * Gives a device that was just opened its size, addresses and routes, and sets it up. Doing it again changes nothing.
+ * @param before the addresses that it had from us, of which those not wanted any more are taken away
+ * @returns the record that makes it ours
+ */
+export async function configureDevice(
+  attachment: Attachment,
+  before: readonly string[] = [],
+): Promise<OwnedDevice> {
+  const { kind, namespace, deviceName, mtu, addresses } = attachment
+  const commands = [`link set dev ${deviceName} addrgenmode none`, `link set dev ${deviceName} mtu ${mtu} up`]
+  if (kind === 'namespace') {
+    for (const address of before)
+      if (!addresses.includes(address)) commands.push(`addr delete ${address} dev ${deviceName}`)
+    for (const address of addresses)
+      commands.push(`addr replace ${address} dev ${deviceName}${address.includes(':') ? ' nodad' : ''}`)
+    if (addresses.some(address => !address.includes(':')))
+      commands.push(`route replace 0.0.0.0/0 dev ${deviceName}`)
+    if (addresses.some(address => address.includes(':')))
+      commands.push(`route replace ::/0 dev ${deviceName}`)
+  }
+  await ipBatch(namespace, commands)
+  const link = await linkOf(namespace, deviceName)
+  if (link === null) throw new Failure(`${placeOf(attachment)} went away while it was set up.`)
+  return { namespace, inode: inodeOf(namespace), deviceName, index: link.index, mtu, addresses }
+}
+
+/** Removes a device of ours. False where it is gone, or where another has its name now; that one is not touched. */
+export async function removeDevice(owned: OwnedDevice): Promise<boolean> {
+  if (owned.namespace !== null && namespaceInode(owned.namespace) !== owned.inode) return false
+  const link = await linkOf(owned.namespace, owned.deviceName)
+  if (link === null || link.index !== owned.index) return false
+  return deleteLink(owned.namespace, owned.deviceName)
+}
