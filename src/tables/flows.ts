@@ -58,15 +58,15 @@ export const BYTES_IN = 7
 export const COLD_WORDS = 8
 /** Next flow on the same leased port, record number + 1. */
 export const NEXT_ON_PORT = 0
-/** ENI slot | window scale of A << 16 | window scale of B << 20 | scale bits << 24. */
+/** ENI slot | window scale of A << 16 | window scale of B << 20; a scale of 15 says that none was offered. */
 export const ENI = 1
-/** TCP, by sender: end of the data sent, right edge of what may be sent, largest window offered (RFC 9293). */
+/** TCP, by sender: end of the data sent, right edge of what may be sent, what the other end acknowledged (RFC 9293). */
 export const END_A = 2
 export const EDGE_A = 3
-export const WINDOW_A = 4
+export const ACKED_A = 4
 export const END_B = 5
 export const EDGE_B = 6
-export const WINDOW_B = 7
+export const ACKED_B = 7
 
 /** Kind bits of TAG. */
 export const TAG_IPV6 = 1 << 24
