@@ -44,14 +44,18 @@ class Follower {
       this.files++
       this.#failing = result[1] !== undefined
       if (this.#failing) console.log(this.#pending.join('\n'))
-      console.log(text.replace('dist/', '').replace(/^(not )?ok \d+ - /, result[1] ? 'FAILED ' : 'ok     '))
+      const [, name, time] = /^(?:dist\/)?(\S+)(?: # time=([\d.]+)ms)?/.exec(result[2])
+      const seconds = time === undefined ? '' : ` (${(time / 1000).toFixed(1)} s)`
+      console.log(
+        `${this.#failing ? 'FAILED' : 'ok    '} ${name}${/ # SKIP/.test(text) ? ' skipped' : ''}${seconds}`,
+      )
       this.#pending = []
     } else if (/^# Subtest: /.test(text)) {
       this.#failing = false
       this.#pending = [text]
     } else if (this.#failing) {
       // What follows a failed file explains it: how it ended.
-      if (/^ {2}\S/.test(text)) console.log(text)
+      if (/^ {2}(exitCode|signal|expired): (?!null)/.test(text)) console.log(text)
     } else this.#pending.push(text)
   }
 }
