@@ -144,8 +144,7 @@ export function maximumSegmentSize(bytes: Uint8Array, at: number): number {
 export function windowScale(bytes: Uint8Array, at: number): number {
   const option = optionAt(bytes, at, Option.WindowScale)
   if (option === NO_OPTION || bytes[option + 1] !== WINDOW_SCALE_LEN) return NO_OPTION
-  const shift = bytes[option + 2]
-  return shift > MAX_WINDOW_SCALE ? MAX_WINDOW_SCALE : shift
+  return Math.min(bytes[option + 2], MAX_WINDOW_SCALE)
 }
 
 export function setSourcePort(bytes: Uint8Array, at: number, port: number): void {
