@@ -1,12 +1,14 @@
 /**
- * What an address is, from the words of it as a little-endian machine loads them from a packet, and its text for people.
+ * What an address is, from the words of it as a little-endian machine loads them from a packet, and its text
+ * for people.
  *
- * The first byte of the address is the lowest byte of its first word: 10.0.0.1 is 0x0100000a. An IPv6 address is four such words.
- * Prefixes are compared by mask, without swapping. Only the text functions allocate.
+ * The first byte of the address is the lowest byte of its first word: 10.0.0.1 is 0x0100000a. An IPv6 address
+ * is four such words. Prefixes are compared by mask, without swapping. Only the text functions allocate.
  *
- * *Martian* (RFC 1812 section 5.3.7, RFC 6890) is what no router may forward whatever its configuration. Link-local,
- * multicast and broadcast destinations have predicates of their own because they are reported apart. The documentation ranges of RFC 6890
- * are no martians here: a VPC may have any block, and examples use these.
+ * *Martian* (RFC 1812 section 5.3.7, RFC 6890) is what no router may forward whatever its configuration.
+ * Link-local, multicast and broadcast destinations have predicates of their own because they are reported
+ * apart. The documentation ranges of RFC 6890 are no martians here: a VPC may have any block, and examples
+ * use these.
  */
 import { byteOf, swap16, wordOf } from './bytes.ts'
 
@@ -45,7 +47,10 @@ export function isMartianSource4(word: number): boolean {
   return first === 0 || first === IPV4_LOOPBACK || first >= 224
 }
 
-/** A destination that no packet may be forwarded to: 0/8, 127/8, 240/4, of which the last contains the limited broadcast. */
+/**
+ * A destination that no packet may be forwarded to: 0/8, 127/8, 240/4, of which the last contains the limited
+ * broadcast.
+ */
 export function isMartianDestination4(word: number): boolean {
   const first = word & 0xff
   return first === 0 || first === IPV4_LOOPBACK || first >= 240
@@ -67,7 +72,9 @@ export const isMulticast6 = (a: number): boolean => (a & 0xff) === 0xff
 /** ::ffff:0:0/96, which must not be seen on a wire. RFC 4291 section 2.5.5.2, RFC 6890. */
 export const isMapped6 = (a: number, b: number, c: number): boolean => (a | b) === 0 && c === IPV6_MAPPED
 
-/** A source that no packet to be forwarded may have: `::`, `::1`, multicast, IPv4-mapped. RFC 4291, RFC 6890. */
+/**
+ * A source that no packet to be forwarded may have: `::`, `::1`, multicast, IPv4-mapped. RFC 4291, RFC 6890.
+ */
 export const isMartianSource6 = (a: number, b: number, c: number, d: number): boolean =>
   isMulticast6(a) || isMartianDestination6(a, b, c, d)
 
@@ -79,7 +86,10 @@ export const isMartianDestination6 = (a: number, b: number, c: number, d: number
 export const text4 = (word: number): string =>
   `${byteOf(word, 0)}.${byteOf(word, 1)}.${byteOf(word, 2)}.${byteOf(word, 3)}`
 
-/** Text in the one form of RFC 5952: lower case, no leading zeros, the first longest run of zero groups as `::`. */
+/**
+ * Text in the one form of RFC 5952: lower case, no leading zeros, the first longest run of zero groups as
+ * `::`.
+ */
 export function text6(a: number, b: number, c: number, d: number): string {
   if (isMapped6(a, b, c)) return `::ffff:${text4(d)}`
   const groups: number[] = []

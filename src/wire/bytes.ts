@@ -1,10 +1,11 @@
 /**
  * Byte order, all of it: no other file shifts bytes into numbers.
  *
- * There are two ways to see the bytes of a packet, and their verbs keep them apart. *read* and *write* are network order: the
- * number a person would say (port 443, sequence number 1). *load* and *store* are the order of memory on a little-endian
- * machine: what an `Int32Array` over the same bytes holds, compared, hashed and summed without swapping. `swap16` and `swap32`
- * cross from one to the other. 32-bit values are signed, so that V8 keeps them as small integers or plain 32-bit registers.
+ * There are two ways to see the bytes of a packet, and their verbs keep them apart. *read* and *write* are
+ * network order: the number a person would say (port 443, sequence number 1). *load* and *store* are the
+ * order of memory on a little-endian machine: what an `Int32Array` over the same bytes holds, compared,
+ * hashed and summed without swapping. `swap16` and `swap32` cross from one to the other. 32-bit values are
+ * signed, so that V8 keeps them as small integers or plain 32-bit registers.
  */
 
 /** The 16 bits at `at` as the number they say in network order, 0 to 65535. */
@@ -49,14 +50,19 @@ export function store32(bytes: Uint8Array, at: number, word: number): void {
   bytes[at + 3] = word >>> 24
 }
 
-/** A half as loaded from the number it says, or the number from the half; only the low 16 bits of the argument count. */
+/**
+ * A half as loaded from the number it says, or the number from the half; only the low 16 bits of the argument
+ * count.
+ */
 export const swap16 = (value: number): number => ((value & 0xff) << 8) | ((value >>> 8) & 0xff)
 
 /** A word as loaded from the signed number it says, or the number from the word. */
 export const swap32 = (value: number): number =>
   (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)
 
-/** The word that is loaded from four bytes in this order: `wordOf(10, 0, 0, 1)` is 10.0.0.1 in packet memory. */
+/**
+ * The word that is loaded from four bytes in this order: `wordOf(10, 0, 0, 1)` is 10.0.0.1 in packet memory.
+ */
 export const wordOf = (first: number, second: number, third: number, fourth: number): number =>
   first | (second << 8) | (third << 16) | (fourth << 24)
 

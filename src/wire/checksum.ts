@@ -1,17 +1,20 @@
 /**
- * The Internet checksum: RFC 1071, incremental updates after RFC 1624, pseudo-headers of RFC 9293, RFC 768 and RFC 8200 section 8.1.
+ * The Internet checksum: RFC 1071, incremental updates after RFC 1624, pseudo-headers of RFC 9293, RFC 768
+ * and RFC 8200 section 8.1.
  *
- * Everything here is in the byte order of memory. RFC 1071 section 2(B): a one's-complement sum of swapped halves is the swapped
- * sum, so halves and words are summed as they are loaded and a checksum is stored as it comes out, with `store16`; nothing is swapped
- * on the way. Functions that take no bytes (`fold`, the deltas, the updates) hold in either order, as long as all arguments
- * of a call are in the same one. Plain numbers appear in two places only, the protocol and the length of a pseudo-header.
+ * Everything here is in the byte order of memory. RFC 1071 section 2(B): a one's-complement sum of swapped
+ * halves is the swapped sum, so halves and words are summed as they are loaded and a checksum is stored as it
+ * comes out, with `store16`; nothing is swapped on the way. Functions that take no bytes (`fold`, the deltas,
+ * the updates) hold in either order, as long as all arguments of a call are in the same one. Plain numbers
+ * appear in two places only, the protocol and the length of a pseudo-header.
  *
- * A *sum* is a folded one's-complement sum, 0 to 0xffff, where 0 and 0xffff are both zero; it is 0 only if all that was summed is.
- * A *checksum* is what a header's field holds: the complement of a sum. A *delta* is a sum: what replacing some bytes
- * adds to the sum of the packet. Deltas of several changes are added with `addSums`; that of the change undone is the complement.
+ * A *sum* is a folded one's-complement sum, 0 to 0xffff, where 0 and 0xffff are both zero; it is 0 only if
+ * all that was summed is. A *checksum* is what a header's field holds: the complement of a sum. A *delta* is
+ * a sum: what replacing some bytes adds to the sum of the packet. Deltas of several changes are added with
+ * `addSums`; that of the change undone is the complement.
  *
- * Updates use equation 3 of RFC 1624, ~(~C + ~m + m'), which never yields the wrong one of the two zeros from a correct packet;
- * the subtracting forms of RFC 1141 and equation 4 do.
+ * Updates use equation 3 of RFC 1624, ~(~C + ~m + m'), which never yields the wrong one of the two zeros from
+ * a correct packet; the subtracting forms of RFC 1141 and equation 4 do.
  */
 import { load16, store16, swap16 } from './bytes.ts'
 
@@ -30,7 +33,10 @@ export function addSums(a: number, b: number): number {
   return (sum & 0xffff) + (sum >>> 16)
 }
 
-/** The checksum of a sum, and the sum of a checksum; also the delta of a change undone from that of the change. */
+/**
+ * The checksum of a sum, and the sum of a checksum; also the delta of a change undone from that of the
+ * change.
+ */
 export const complement = (sum: number): number => ~sum & 0xffff
 
 /** What replacing one half by another adds to a sum. */
@@ -45,8 +51,8 @@ export const addDelta = (checksum: number, delta: number): number =>
   ~addSums(~checksum & 0xffff, delta) & 0xffff
 
 /**
- * A UDP checksum over IPv4 after a change of the bytes that it covers: 0 says that there is no checksum and stays,
- * and a checksum that comes out as 0 is sent as 0xffff. RFC 768.
+ * A UDP checksum over IPv4 after a change of the bytes that it covers: 0 says that there is no checksum and
+ * stays, and a checksum that comes out as 0 is sent as 0xffff. RFC 768.
  */
 export function addDeltaUdp(checksum: number, delta: number): number {
   if (checksum === 0) return 0
@@ -55,8 +61,8 @@ export function addDeltaUdp(checksum: number, delta: number): number {
 }
 
 /**
- * The field of a packet with VIRTIO NEEDS_CSUM after a change of its pseudo-header: the field holds the sum of the
- * pseudo-header, not complemented. Changes of anything but addresses and length do not concern it.
+ * The field of a packet with VIRTIO NEEDS_CSUM after a change of its pseudo-header: the field holds the sum
+ * of the pseudo-header, not complemented. Changes of anything but addresses and length do not concern it.
  */
 export const addDeltaPartial = (sum: number, delta: number): number => addSums(sum, delta)
 
@@ -69,8 +75,9 @@ export const update32 = (checksum: number, from: number, to: number): number =>
   addDelta(checksum, delta32(from, to))
 
 /**
- * The sum of `length` bytes, at most 65535, at any alignment. A last odd byte counts as the first of a half whose second is 0.
- * The even and the odd bytes are summed apart and shifted once at the end, which needs no shift in the loop.
+ * The sum of `length` bytes, at most 65535, at any alignment. A last odd byte counts as the first of a half
+ * whose second is 0. The even and the odd bytes are summed apart and shifted once at the end, which needs no
+ * shift in the loop.
  */
 export function sumBytes(bytes: Uint8Array, at: number, length: number): number {
   const end = at + length
@@ -91,8 +98,9 @@ export function sumBytes(bytes: Uint8Array, at: number, length: number): number 
 }
 
 /**
- * The same sum, read as words: for long ranges that begin on a word. `at` is in bytes and a multiple of 4, `length` at most
- * 65535; the words that the range touches must exist, bytes of the last one past the range do not count.
+ * The same sum, read as words: for long ranges that begin on a word. `at` is in bytes and a multiple of 4,
+ * `length` at most 65535; the words that the range touches must exist, bytes of the last one past the range
+ * do not count.
  */
 export function sumWords(words: Int32Array, at: number, length: number): number {
   const last = (at + length) >> 2
@@ -112,7 +120,10 @@ export function sumWords(words: Int32Array, at: number, length: number): number 
   return addSums(fold(low), fold(high))
 }
 
-/** The sum of the pseudo-header of RFC 9293 and RFC 768. Addresses are words as loaded, protocol and transport length plain. */
+/**
+ * The sum of the pseudo-header of RFC 9293 and RFC 768. Addresses are words as loaded, protocol and transport
+ * length plain.
+ */
 export const pseudoSum4 = (source: number, destination: number, protocol: number, length: number): number =>
   fold(
     (source & 0xffff) +
@@ -124,8 +135,9 @@ export const pseudoSum4 = (source: number, destination: number, protocol: number
   )
 
 /**
- * The sum of the pseudo-header of RFC 8200 section 8.1. `addresses` is where the 32 bytes of source and destination begin;
- * behind a routing header with segments left, the destination that counts is another (its last address) and this is not it.
+ * The sum of the pseudo-header of RFC 8200 section 8.1. `addresses` is where the 32 bytes of source and
+ * destination begin; behind a routing header with segments left, the destination that counts is another (its
+ * last address) and this is not it.
  */
 export const pseudoSum6 = (bytes: Uint8Array, addresses: number, protocol: number, length: number): number =>
   fold(sumBytes(bytes, addresses, 32) + swap16(protocol) + swap16(length))
@@ -146,8 +158,9 @@ export function fillUdp(bytes: Uint8Array, at: number, length: number, field: nu
 }
 
 /**
- * Completes a checksum that a sender left to the device (VIRTIO NEEDS_CSUM): the field at `field` holds the sum of the
- * pseudo-header, the `length` bytes from `at` are what it covers. 0 becomes 0xffff whatever the protocol, which says the same.
+ * Completes a checksum that a sender left to the device (VIRTIO NEEDS_CSUM): the field at `field` holds the
+ * sum of the pseudo-header, the `length` bytes from `at` are what it covers. 0 becomes 0xffff whatever the
+ * protocol, which says the same.
  */
 export function completePartial(bytes: Uint8Array, at: number, length: number, field: number): void {
   const checksum = complement(sumBytes(bytes, at, length))
@@ -155,7 +168,8 @@ export function completePartial(bytes: Uint8Array, at: number, length: number, f
 }
 
 /**
- * True when the checksum within `length` bytes from `at` is right. A UDP checksum of 0 over IPv4 is none and is the caller's to see.
+ * True when the checksum within `length` bytes from `at` is right. A UDP checksum of 0 over IPv4 is none and
+ * is the caller's to see.
  * @param pseudo the sum of the pseudo-header, 0 where there is none (IPv4 header, ICMP)
  */
 export const holds = (bytes: Uint8Array, at: number, length: number, pseudo: number): boolean =>

@@ -13,8 +13,9 @@
  *    |                        identification                         |
  *    +---------------------------------------------------------------+
  *
- * The chain is walked once, into an Int32Array of the caller's, at a bounded cost: no more than MAX_EXTENSIONS headers and
- * MAX_EXTENSION_BYTES. Most packets have no chain, and callers see that from `nextHeader` without a walk.
+ * The chain is walked once, into an Int32Array of the caller's, at a bounded cost: no more than
+ * MAX_EXTENSIONS headers and MAX_EXTENSION_BYTES. Most packets have no chain, and callers see that from
+ * `nextHeader` without a walk.
  */
 import { read16, read32, write16, write32 } from './bytes.ts'
 import { HEADER_LEN, nextHeader, payloadLength } from './ipv6.ts'
@@ -47,17 +48,26 @@ const JUMBO_PAYLOAD = 0xc2
 
 /** Indices of what `walk` found. Offsets count from the start of the bytes, as `at` does. */
 export const Walk = {
-  /** The protocol behind the last header that was understood; of a fragment that is not the first, what its fragment header says. */
+  /**
+   * The protocol behind the last header that was understood; of a fragment that is not the first, what its
+   * fragment header says.
+   */
   Protocol: 0,
   /** Where that protocol's header begins, or a later fragment's data. */
   TransportAt: 1,
   /** Where the fragment header is, -1 where there is none. */
   FragmentAt: 2,
-  /** Where the routing header is, -1 where there is none. While it has segments left, the header's destination is not the final one. */
+  /**
+   * Where the routing header is, -1 where there is none. While it has segments left, the header's destination
+   * is not the final one.
+   */
   RoutingAt: 3,
   /** A `ChainFault`. */
   Fault: 4,
-  /** Where the fault is, for the pointer of an ICMPv6 Parameter Problem; counts from the start of the IPv6 header. */
+  /**
+   * Where the fault is, for the pointer of an ICMPv6 Parameter Problem; counts from the start of the IPv6
+   * header.
+   */
   Pointer: 5,
 } as const
 /** Elements of the array that `walk` fills. */
@@ -78,7 +88,10 @@ export const ChainFault = {
   SecondFragment: 5,
   /** A hop-by-hop option that passes the end of its header. */
   OptionMalformed: 6,
-  /** An unknown hop-by-hop option whose sender wants the packet discarded where it is unknown. RFC 8200 section 4.2. */
+  /**
+   * An unknown hop-by-hop option whose sender wants the packet discarded where it is unknown. RFC 8200
+   * section 4.2.
+   */
   OptionRefused: 7,
   /** A payload longer than 65535 bytes, or a packet that says so. RFC 2675. */
   Jumbogram: 8,
@@ -88,7 +101,10 @@ export const ChainFault = {
   Authentication: 10,
   /** Encrypted: there are no ports. */
   Encryption: 11,
-  /** An extension header that this walk does not look behind: mobility, HIP, shim6, the experimental ones. RFC 7045 section 2.1. */
+  /**
+   * An extension header that this walk does not look behind: mobility, HIP, shim6, the experimental ones. RFC
+   * 7045 section 2.1.
+   */
   Unknown: 12,
 } as const
 export type ChainFault = (typeof ChainFault)[keyof typeof ChainFault]
@@ -126,8 +142,9 @@ export const routingType = (bytes: Uint8Array, routing: number): number => bytes
 export const segmentsLeft = (bytes: Uint8Array, routing: number): number => bytes[routing + SEGMENTS_LEFT]
 
 /**
- * Walks the extension headers into `found`, see `Walk`. Whatever the fault, what was found before it stands there, so a quoted and
- * truncated packet can be read as far as it goes. The walk ends at the transport header without looking at it.
+ * Walks the extension headers into `found`, see `Walk`. Whatever the fault, what was found before it stands
+ * there, so a quoted and truncated packet can be read as far as it goes. The walk ends at the transport
+ * header without looking at it.
  * @param end where the packet ends: `endAt`, or the end of the quotation
  * @returns the `ChainFault`, which is also in `found`
  */
@@ -216,8 +233,8 @@ function refusalOf(protocol: number): ChainFault {
 }
 
 /**
- * Walks hop-by-hop options (type, length, data, or the single byte Pad1) up to the first that is a fault, and answers where
- * that is, or `end`.
+ * Walks hop-by-hop options (type, length, data, or the single byte Pad1) up to the first that is a fault, and
+ * answers where that is, or `end`.
  */
 function endOfOptions(bytes: Uint8Array, from: number, end: number): number {
   let option = from
@@ -226,7 +243,10 @@ function endOfOptions(bytes: Uint8Array, from: number, end: number): number {
   return option
 }
 
-/** The two high bits of an unknown option's type say what its sender wants: 00 to skip it, else to discard the packet. */
+/**
+ * The two high bits of an unknown option's type say what its sender wants: 00 to skip it, else to discard the
+ * packet.
+ */
 function optionFault(bytes: Uint8Array, option: number, end: number): ChainFault {
   const type = bytes[option]
   if (type === PAD1) return ChainFault.None

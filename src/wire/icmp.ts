@@ -61,7 +61,10 @@ export const Unreachable = {
 /** Codes of Time Exceeded. */
 export const Exceeded = { InTransit: 0, Reassembly: 1 } as const
 
-/** True when every accessor below is in bounds. What an error quotes is checked apart, with `ipv4.headerFault`. */
+/**
+ * True when every accessor below is in bounds. What an error quotes is checked apart, with
+ * `ipv4.headerFault`.
+ */
 export const fits = (_bytes: Uint8Array, at: number, end: number): boolean => end - at >= HEADER_LEN
 
 export const type = (bytes: Uint8Array, at: number): number => bytes[at + TYPE]
@@ -77,8 +80,8 @@ export const nextHopMtu = (bytes: Uint8Array, at: number): number => read16(byte
 /** Where the packet that an error quotes begins. */
 export const quotedAt = (at: number): number => at + HEADER_LEN
 /**
- * Where the quotation of an error ends: at `end`, where the message does, or earlier if it states a length because extension objects
- * follow. RFC 4884 section 5. A length that passes the end is a lie and is ignored.
+ * Where the quotation of an error ends: at `end`, where the message does, or earlier if it states a length
+ * because extension objects follow. RFC 4884 section 5. A length that passes the end is a lie and is ignored.
  */
 export function quotedEnd(bytes: Uint8Array, at: number, end: number): number {
   const kind = bytes[at + TYPE]
@@ -95,7 +98,10 @@ export const isError = (kind: number): boolean =>
   kind === Type.TimeExceeded ||
   kind === Type.ParameterProblem
 
-/** True of the types that are questions and answers, router discovery left out: there is no error to fear in them. */
+/**
+ * True of the types that are questions and answers, router discovery left out: there is no error to fear in
+ * them.
+ */
 export const isQuery = (kind: number): boolean =>
   kind === Type.EchoReply || kind === Type.Echo || (kind >= Type.Timestamp && kind <= Type.AddressMaskReply)
 
@@ -122,7 +128,10 @@ export function setSequence(bytes: Uint8Array, at: number, value: number): void 
 export function setNextHopMtu(bytes: Uint8Array, at: number, mtu: number): void {
   write16(bytes, at + NEXT_HOP_MTU, mtu)
 }
-/** The second word of the header as a number: an MTU is in its low half, a Parameter Problem's pointer in its high byte. */
+/**
+ * The second word of the header as a number: an MTU is in its low half, a Parameter Problem's pointer in its
+ * high byte.
+ */
 export function setRest(bytes: Uint8Array, at: number, value: number): void {
   write32(bytes, at + REST, value)
 }
@@ -132,7 +141,10 @@ export function fillChecksum(bytes: Uint8Array, at: number, length: number): voi
   fill(bytes, at, length, at + CHECKSUM, 0)
 }
 
-/** For logs and traces: `icmp echo id 7 seq 1`, `icmp unreachable code 4 mtu 1280`. Requires a header in bounds. */
+/**
+ * For logs and traces: `icmp echo id 7 seq 1`, `icmp unreachable code 4 mtu 1280`. Requires a header in
+ * bounds.
+ */
 export function describe(bytes: Uint8Array, at: number): string {
   const kind = type(bytes, at)
   const detail = `code ${code(bytes, at)}`

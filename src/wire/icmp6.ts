@@ -1,6 +1,6 @@
 /**
- * ICMPv6, RFC 4443, and the types of neighbor discovery (RFC 4861) and listener discovery (RFC 2710, RFC 3810), which are
- * never forwarded.
+ * ICMPv6, RFC 4443, and the types of neighbor discovery (RFC 4861) and listener discovery (RFC 2710, RFC
+ * 3810), which are never forwarded.
  *
  *     0                   1                   2                   3
  *     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -63,7 +63,10 @@ export const Exceeded = { InTransit: 0, Reassembly: 1 } as const
 /** Codes of Parameter Problem. RFC 4443 section 3.4, RFC 7112 section 6. */
 export const Problem = { Field: 0, NextHeader: 1, Option: 2, IncompleteChain: 3 } as const
 
-/** True when every accessor below is in bounds. What an error quotes is checked apart, with `ipv6.headerFault`. */
+/**
+ * True when every accessor below is in bounds. What an error quotes is checked apart, with
+ * `ipv6.headerFault`.
+ */
 export const fits = (_bytes: Uint8Array, at: number, end: number): boolean => end - at >= HEADER_LEN
 
 export const type = (bytes: Uint8Array, at: number): number => bytes[at + TYPE]
@@ -81,8 +84,8 @@ export const pointer = (bytes: Uint8Array, at: number): number => read32(bytes, 
 /** Where the packet that an error quotes begins. */
 export const quotedAt = (at: number): number => at + HEADER_LEN
 /**
- * Where the quotation of an error ends: at `end`, where the message does, or earlier if it states a length because extension objects
- * follow. RFC 4884 section 4. A length that passes the end is a lie and is ignored.
+ * Where the quotation of an error ends: at `end`, where the message does, or earlier if it states a length
+ * because extension objects follow. RFC 4884 section 4. A length that passes the end is a lie and is ignored.
  */
 export function quotedEnd(bytes: Uint8Array, at: number, end: number): number {
   const kind = bytes[at + TYPE]
@@ -97,11 +100,17 @@ export const isError = (kind: number): boolean => kind < 128
 
 export const isEcho = (kind: number): boolean => kind === Type.EchoRequest || kind === Type.EchoReply
 
-/** True of router, neighbor and listener discovery: messages of one link. RFC 4890 section 4.3.3 lists what must not be forwarded. */
+/**
+ * True of router, neighbor and listener discovery: messages of one link. RFC 4890 section 4.3.3 lists what
+ * must not be forwarded.
+ */
 export const isLinkScoped = (kind: number): boolean =>
   (kind >= Type.ListenerQuery && kind <= Type.Redirect) || kind === Type.ListenerReport2
 
-/** True when the checksum over `length` bytes, the whole message, is right. @param pseudo the sum of the pseudo-header */
+/**
+ * True when the checksum over `length` bytes, the whole message, is right.
+ * @param pseudo the sum of the pseudo-header
+ */
 export const checksumHolds = (bytes: Uint8Array, at: number, length: number, pseudo: number): boolean =>
   holds(bytes, at, length, pseudo)
 
@@ -126,7 +135,10 @@ export function setRest(bytes: Uint8Array, at: number, value: number): void {
   write32(bytes, at + REST, value)
 }
 
-/** Computes and stores the checksum over `length` bytes, the whole message. @param pseudo the sum of the pseudo-header */
+/**
+ * Computes and stores the checksum over `length` bytes, the whole message.
+ * @param pseudo the sum of the pseudo-header
+ */
 export function fillChecksum(bytes: Uint8Array, at: number, length: number, pseudo: number): void {
   fill(bytes, at, length, at + CHECKSUM, pseudo)
 }

@@ -17,7 +17,8 @@
  *    |                    options, 0 to 40 bytes                     |
  *    +---------------------------------------------------------------+
  *
- * Addresses and the checksum are as loaded (`checksum.ts` says why), all else are the numbers that the header says.
+ * Addresses and the checksum are as loaded (`checksum.ts` says why), all else are the numbers that the header
+ * says.
  */
 import { text4 } from './address.ts'
 import { load16, load32, read16, store16, store32, wordOf, write16 } from './bytes.ts'
@@ -53,7 +54,10 @@ export const FRAGMENT_WORD_MASK = wordOf(0, 0, FRAGMENT_MASK >>> 8, FRAGMENT_MAS
 /** Bits of the second word *as loaded* that are set in any fragment but the first. */
 export const OFFSET_WORD_MASK = wordOf(0, 0, OFFSET_MASK >>> 8, OFFSET_MASK & 0xff)
 
-/** What the sum of the header changes by when the TTL, the low byte of a half as loaded, is one less: ~m + (m - 1). */
+/**
+ * What the sum of the header changes by when the TTL, the low byte of a half as loaded, is one less: ~m + (m
+ * - 1).
+ */
 const TTL_DELTA = 0xfffe
 
 /** Why a header cannot be used, in the order of RFC 1812 section 5.2.2. */
@@ -73,8 +77,9 @@ const STRICT_SOURCE_ROUTE = 137
 const ROUTER_ALERT = 148
 
 /**
- * Why the packet in `at` to `end` is no IPv4 packet, or `Fault.None`: then every accessor is in bounds, options too, and
- * the total length does not pass `end`. Setting version, header length or total length invalidates this. The checksum is apart.
+ * Why the packet in `at` to `end` is no IPv4 packet, or `Fault.None`: then every accessor is in bounds,
+ * options too, and the total length does not pass `end`. Setting version, header length or total length
+ * invalidates this. The checksum is apart.
  */
 export function fault(bytes: Uint8Array, at: number, end: number): Fault {
   const header = headerFault(bytes, at, end)
@@ -131,8 +136,9 @@ export const checksumHolds = (bytes: Uint8Array, at: number): boolean =>
   holds(bytes, at, headerLength(bytes, at), 0)
 
 /**
- * What the options come to. Source routes are refused whole (RFC 7126 section 4.3); lengths and pointers that point outside of
- * an option or of the header are malformed; unknown options pass. Requires `fits` or a `headerFault` of `None`.
+ * What the options come to. Source routes are refused whole (RFC 7126 section 4.3); lengths and pointers that
+ * point outside of an option or of the header are malformed; unknown options pass. Requires `fits` or a
+ * `headerFault` of `None`.
  */
 export function optionFault(bytes: Uint8Array, at: number): OptionFault {
   const end = at + headerLength(bytes, at)
@@ -156,14 +162,20 @@ export function optionFault(bytes: Uint8Array, at: number): OptionFault {
   return OptionFault.None
 }
 
-/** The pointer of a record route is from 4, counted from 1, and there is room for an address where it points, or none left at all. */
+/**
+ * The pointer of a record route is from 4, counted from 1, and there is room for an address where it points,
+ * or none left at all.
+ */
 function routePointerHolds(bytes: Uint8Array, option: number, length: number): boolean {
   if (length < 3) return false
   const pointer = bytes[option + 2]
   return pointer >= 4 && (pointer > length || pointer + 3 <= length)
 }
 
-/** The pointer of a timestamp option is from 5, with room for an entry of 4 bytes, or of 8 where addresses are recorded too (flags 1 and 3). */
+/**
+ * The pointer of a timestamp option is from 5, with room for an entry of 4 bytes, or of 8 where addresses are
+ * recorded too (flags 1 and 3).
+ */
 function timestampHolds(bytes: Uint8Array, option: number, length: number): boolean {
   if (length < 4) return false
   const pointer = bytes[option + 2]
@@ -208,7 +220,10 @@ export function setDestination(bytes: Uint8Array, at: number, word: number): voi
   store32(bytes, at + DESTINATION, word)
 }
 
-/** Takes one from the TTL and keeps the checksum as right or wrong as it was. The caller has seen that the TTL is not 0. */
+/**
+ * Takes one from the TTL and keeps the checksum as right or wrong as it was. The caller has seen that the TTL
+ * is not 0.
+ */
 export function decrementTtl(bytes: Uint8Array, at: number): void {
   bytes[at + TTL]--
   setChecksum(bytes, at, addDelta(checksum(bytes, at), TTL_DELTA))
@@ -219,7 +234,10 @@ export function fillChecksum(bytes: Uint8Array, at: number): void {
   fill(bytes, at, headerLength(bytes, at), at + CHECKSUM, 0)
 }
 
-/** One line for logs and traces: `10.0.0.1 > 10.0.1.20 tcp ttl 64 length 60 id 1 df`. Requires a header in bounds. */
+/**
+ * One line for logs and traces: `10.0.0.1 > 10.0.1.20 tcp ttl 64 length 60 id 1 df`. Requires a header in
+ * bounds.
+ */
 export function describe(bytes: Uint8Array, at: number): string {
   const id = identification(bytes, at)
   const flags = `${dontFragment(bytes, at) ? ' df' : ''}${moreFragments(bytes, at) ? ' mf' : ''}`

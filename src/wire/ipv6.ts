@@ -36,8 +36,9 @@ export const Fault = { None: 0, Truncated: 1, Version: 2, PayloadLength: 3 } as 
 export type Fault = (typeof Fault)[keyof typeof Fault]
 
 /**
- * Why the packet in `at` to `end` is no IPv6 packet, or `Fault.None`: then every accessor is in bounds and the payload
- * does not pass `end`. Setting version or payload length invalidates this. Extension headers are apart.
+ * Why the packet in `at` to `end` is no IPv6 packet, or `Fault.None`: then every accessor is in bounds and
+ * the payload does not pass `end`. Setting version or payload length invalidates this. Extension headers are
+ * apart.
  */
 export function fault(bytes: Uint8Array, at: number, end: number): Fault {
   const header = headerFault(bytes, at, end)

@@ -17,7 +17,8 @@
  *    |                    options, 0 to 40 bytes                     |
  *    +---------------------------------------------------------------+
  *
- * Sequence numbers are signed 32-bit integers: they are compared by the sign of their difference, `(a - b) | 0`, which survives the wrap.
+ * Sequence numbers are signed 32-bit integers: they are compared by the sign of their difference, `(a - b) |
+ * 0`, which survives the wrap.
  */
 import { load16, read16, read32, store16, swap16, write16, write32 } from './bytes.ts'
 import { addDelta, delta16, fill } from './checksum.ts'
@@ -63,8 +64,9 @@ export const MAX_WINDOW_SCALE = 14
 export const NO_OPTION = -1
 
 /**
- * Which sets of the six flags a segment may have, indexed by the set. A segment has SYN, RST or ACK (RFC 9293 section 3.10.7.4: all
- * but the first SYN and resets have ACK), and of SYN, RST and FIN no two. PSH and URG go with any.
+ * Which sets of the six flags a segment may have, indexed by the set. A segment has SYN, RST or ACK (RFC 9293
+ * section 3.10.7.4: all but the first SYN and resets have ACK), and of SYN, RST and FIN no two. PSH and URG
+ * go with any.
  */
 const LEGAL = legalFlagSets()
 
@@ -108,7 +110,10 @@ export const urgent = (bytes: Uint8Array, at: number): number => read16(bytes, a
 /** True when a segment may have these flags; see `LEGAL`. */
 export const flagsAreLegal = (set: number): boolean => LEGAL[set & JUDGED_FLAGS] === 1
 
-/** Sequence space that a segment takes: its data, and one each for SYN and FIN. `end` is where the IP packet ends. */
+/**
+ * Sequence space that a segment takes: its data, and one each for SYN and FIN. `end` is where the IP packet
+ * ends.
+ */
 export function segmentLength(bytes: Uint8Array, at: number, end: number): number {
   const set = flags(bytes, at)
   return end - at - headerLength(bytes, at) + ((set & Flag.Syn) >>> 1) + (set & Flag.Fin)
@@ -179,13 +184,17 @@ export function setUrgent(bytes: Uint8Array, at: number, value: number): void {
   write16(bytes, at + URGENT, value)
 }
 
-/** Computes and stores the checksum over `length` bytes, header and data. @param pseudo the sum of the pseudo-header */
+/**
+ * Computes and stores the checksum over `length` bytes, header and data.
+ * @param pseudo the sum of the pseudo-header
+ */
 export function fillChecksum(bytes: Uint8Array, at: number, length: number, pseudo: number): void {
   fill(bytes, at, length, at + CHECKSUM, pseudo)
 }
 
 /**
- * Lowers the maximum segment size that a SYN offers to `limit`, and keeps the checksum as right or wrong as it was; never raises it. RFC 6691.
+ * Lowers the maximum segment size that a SYN offers to `limit`, and keeps the checksum as right or wrong as
+ * it was; never raises it. RFC 6691.
  * @param partial the checksum is left to the device (VIRTIO NEEDS_CSUM), its field does not cover options
  * @returns true when the option was changed
  */

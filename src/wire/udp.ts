@@ -9,7 +9,8 @@
  *    |            length             |           checksum            |
  *    +-------------------------------+-------------------------------+
  *
- * The length may be less than what the IP packet has room for; what lies behind it (RFC 9868 puts options there) is passed on.
+ * The length may be less than what the IP packet has room for; what lies behind it (RFC 9868 puts options
+ * there) is passed on.
  */
 import { load16, read16, store16, write16 } from './bytes.ts'
 import { fillUdp } from './checksum.ts'
@@ -23,14 +24,19 @@ export const HEADER_LEN = 8
 /** Where the checksum is in the header, for `csum_offset`. */
 export const CHECKSUM_OFFSET = CHECKSUM
 
-/** True when every accessor below is in bounds and the length passes neither `end` nor falls short. Setting the length invalidates this. */
+/**
+ * True when every accessor below is in bounds and the length passes neither `end` nor falls short. Setting
+ * the length invalidates this.
+ */
 export function fits(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at < HEADER_LEN) return false
   const stated = length(bytes, at)
   return stated >= HEADER_LEN && at + stated <= end
 }
 
-/** True when the header alone is in bounds, its length not looked at: for first fragments and quoted packets. */
+/**
+ * True when the header alone is in bounds, its length not looked at: for first fragments and quoted packets.
+ */
 export const headerFits = (at: number, end: number): boolean => end - at >= HEADER_LEN
 
 export const sourcePort = (bytes: Uint8Array, at: number): number => read16(bytes, at + SOURCE_PORT)
