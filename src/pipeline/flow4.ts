@@ -1,0 +1,218 @@
+/**
+ * IPv4 frames whose headers were checked: find the flow or admit it, translate, send.
+ *
+ * The frame's words are compared, hashed and stored as they lie in memory, in network order; the transport header's offset is an argument, so that
+ * frames with options and first fragments take the same way as the common ones. A verdict is the flow's record number, DROPPED or HANDED_OVER.
+ */
+
+import { Drop } from '../tables/drops.ts'
+import {
+  A,
+  B,
+  COLD_WORDS,
+  FLAG_CUT,
+  type FlowId,
+  GENERATION,
+  HOT_WORDS,
+  LEASE,
+  NEXT_ON_PORT,
+  NO_FLOW,
+  OUT,
+  STATE,
+  TAG,
+  TAG_HOSTS,
+  TRANSLATED,
+} from '../tables/flows.ts'
+import { frameAt } from '../tables/slab.ts'
+import { swap16 } from '../wire/bytes.ts'
+import { addSums, delta16 } from '../wire/checksum.ts'
+import { Protocol } from '../wire/protocol.ts'
+import type { Admission } from './admit.ts'
+import type { Core } from './core.ts'
+import type { Originator } from './originate.ts'
+import type { Passage } from './passage.ts'
+
+/** What taking one hop off the TTL adds to the header's sum: its half falls by one. */
+const TTL_DELTA = 0xfffe
+/** The DF bit in the second word of a header. */
+const DONT_FRAGMENT = 0x40 << 16
+
+/** Whether the ends of a flow between hosts come in the other order than source and destination. */
+export const isSwapped4 = (source: number, destination: number, ports: number): boolean =>
+  source > destination || (source === destination && (ports & 0xffff) > ports >>> 16)
+
+/** The two ports of a word in the other order. */
+export const swapPorts = (ports: number): number => (ports << 16) | (ports >>> 16)
+
+export class Flow4 {
+  readonly #core: Core
+  readonly #admission: Admission
+  readonly #originator: Originator
+  readonly #passage: Passage
+  /** Identification of the last translated datagram that may be fragmented; shards draw from different residues. */
+  #identification: number
+
+  constructor(core: Core, admission: Admission, originator: Originator, passage: Passage) {
+    this.#core = core
+    this.#admission = admission
+    this.#originator = originator
+    this.#passage = passage
+    this.#identification = core.shard
+  }
+
+  /** A frame from an environment. `hash` is that of its tuple under `tag`. */
+  outward(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+    const core = this.#core
+    const words = core.slab.words
+    const at = frameAt(slot) >> 2
+    let id = core.flows.find4(hash, words[at + 3], words[at + 4], ports, tag)
+    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+      core.conntrack.end(id)
+      id = NO_FLOW
+    }
+    if (id === NO_FLOW) {
+      id = this.#admission.inside4(hash, tag, ports, slot, length, transport, device)
+      if (id < 0) return id
+    }
+    return this.forward(id, true, slot, length, transport, device)
+  }
+
+  /**
+   * A frame from a host to a translating ENI: a reply to what a function began, or unsolicited.
+   * @param space of the ENI's ports, `tables/ports.ts`
+   * @param port that the frame is for, swapped as loaded
+   * @param remote port that it comes from, as loaded
+   */
+  inward(eni: number, space: number, port: number, remote: number, slot: number, length: number, transport: number, device: number): number {
+    const core = this.#core
+    const id = this.find(eni, space, port, core.slab.words[(frameAt(slot) >> 2) + 3], remote)
+    if (id < 0) {
+      if (id === NO_FLOW || core.takenOver) return this.#passage.drop(slot, Drop.Unsolicited)
+      return this.#passage.handOver(-2 - id, slot, length, device)
+    }
+    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    return this.forward(id as FlowId, false, slot, length, transport, device)
+  }
+
+  /**
+   * The flow that holds a port of an ENI towards a remote end point; NO_FLOW; or -2 - shard where another shard holds the port.
+   * @param remoteAddress and remotePort as loaded
+   */
+  find(eni: number, space: number, port: number, remoteAddress: number, remotePort: number): number {
+    const core = this.#core
+    const ports = core.leases.portsOf(eni)
+    if (ports === undefined) return NO_FLOW
+    const entry = ports.entry(space, swap16(port))
+    if (entry === 0) return NO_FLOW
+    const owner = (entry >>> 24) - 1
+    if (owner !== core.shard) return -2 - owner
+    const { hot, cold } = core.flows
+    let id = (entry & 0xffffff) - 1
+    while (id !== NO_FLOW && (hot[id * HOT_WORDS + B] !== remoteAddress || hot[id * HOT_WORDS + 2] >>> 16 !== remotePort))
+      id = cold[id * COLD_WORDS + NEXT_ON_PORT] - 1
+    return id
+  }
+
+  /** A frame from a host to what is not a translating ENI. `hash` is that of the ordered tuple under `tag`. */
+  between(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+    const core = this.#core
+    const words = core.slab.words
+    const at = frameAt(slot) >> 2
+    const source = words[at + 3]
+    const destination = words[at + 4]
+    const swapped = isSwapped4(source, destination, ports)
+    let id = swapped
+      ? core.flows.find4(hash, destination, source, swapPorts(ports), tag)
+      : core.flows.find4(hash, source, destination, ports, tag)
+    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+      core.conntrack.end(id)
+      id = NO_FLOW
+    }
+    if (id === NO_FLOW) {
+      id = this.#admission.hosts4(hash, tag, ports, swapped, slot, length, transport, device)
+      if (id < 0) return id
+    }
+    if (this.#passage.deviceOf(id, swapped) !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    return this.forward(id, !swapped, slot, length, transport, device)
+  }
+
+  /** Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, counters, addresses, checksums. */
+  forward(id: FlowId, outward: boolean, slot: number, length: number, transport: number, device: number): number {
+    const core = this.#core
+    const passage = this.#passage
+    const hot = core.flows.hot
+    const h = id * HOT_WORDS
+    if (hot[h + GENERATION] !== core.generation) {
+      const reason = this.#admission.again(id)
+      if (reason !== Drop.None) return passage.drop(slot, reason)
+    }
+    const words = core.slab.words
+    const frame = frameAt(slot)
+    const w = frame >> 2
+    const toDevice = passage.deviceOf(id, outward)
+    if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device)
+    const mtu = core.plan.devices.mtu[toDevice]
+    if (length > mtu) {
+      const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
+      if (!passage.segmentsFit(w, headers, mtu)) return this.#originator.tooBig4(this, id, outward, slot, length, transport, device, mtu)
+    }
+    const tag = hot[h + TAG]
+    passage.track(id, outward, tag & 0xff, transport, length - (transport - frame))
+    if ((hot[h + STATE] & FLAG_CUT) !== 0) return passage.drop(slot, Drop.FlowClosed)
+    if ((tag & TAG_HOSTS) === 0) {
+      passage.translate(id, outward, w, transport >> 2)
+      this.#readdress(id, outward, w, true)
+    } else this.#hop(w, 0)
+    passage.send(id, outward, slot, w, length, toDevice)
+    return id
+  }
+
+  /** Sends a later fragment of a datagram whose first fragment was of this flow: addresses and hop, no ports. */
+  forwardPiece(id: FlowId, outward: boolean, slot: number, length: number): number {
+    const core = this.#core
+    const w = frameAt(slot) >> 2
+    if ((core.slab.words[w + 2] & 0xff) <= 1) return this.#passage.drop(slot, Drop.TtlExpired)
+    const toDevice = this.#passage.deviceOf(id, outward)
+    if (length > core.plan.devices.mtu[toDevice]) return this.#passage.drop(slot, Drop.TooBig)
+    if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w, false)
+    else this.#hop(w, 0)
+    this.#passage.send(id, outward, slot, w, length, toDevice)
+    return id
+  }
+
+  /**
+   * Translates the addresses of a function's frame, and what comes with a new source: hosts behind one address may choose the same
+   * identification, so datagrams that may be fragmented get one of the ENI's own (RFC 6864 section 5.3).
+   */
+  #readdress(id: FlowId, outward: boolean, w: number, next: boolean): void {
+    const core = this.#core
+    const words = core.slab.words
+    const hot = core.flows.hot
+    const h = id * HOT_WORDS
+    const address = hot[h + LEASE] >>> 16
+    if (!outward) {
+      words[w + 4] = hot[h + A]
+      this.#hop(w, address ^ 0xffff)
+      return
+    }
+    words[w + 3] = hot[h + TRANSLATED]
+    const word = words[w + 1]
+    if ((word & DONT_FRAGMENT) !== 0) {
+      this.#hop(w, address)
+      return
+    }
+    if (next) this.#identification = (this.#identification + core.shards) & 0xffff
+    words[w + 1] = (word & 0xffff0000) | this.#identification
+    this.#hop(w, addSums(address, delta16(word & 0xffff, this.#identification)))
+  }
+
+  /** Takes one hop off the TTL and brings the header's checksum in line with that and with `delta`. */
+  #hop(w: number, delta: number): void {
+    const words = this.#core.slab.words
+    const hop = words[w + 2]
+    const sum = (~(hop >>> 16) & 0xffff) + delta + TTL_DELTA
+    const once = (sum & 0xffff) + (sum >>> 16)
+    words[w + 2] = ((hop & 0xffff) - 1) | (~((once & 0xffff) + (once >>> 16)) << 16)
+  }
+}
+
