@@ -12,8 +12,9 @@
  * reports: a device at rest sends nothing.
  */
 
+import { ALL_OFFLOADS, openTun } from '../io/tun.ts'
 import { Failure } from './failure.ts'
-import { deleteLink, ip, ipBatch, linkOf, namespaceInode } from './ip.ts'
+import { deleteLink, ip, ipBatch, linkOf, namespaceInode, namespacePath } from './ip.ts'
 
 export interface Attachment {
   /** As in the configuration: `web`, `orders-1`. */
@@ -35,7 +36,8 @@ export interface OwnedDevice {
   /** Inode of the namespace's file when the device was made, null for the daemon's own. */
   readonly inode: number | null
   readonly deviceName: string
-  readonly index: number
+  /** Of the device in its namespace; null where it was about to be made. */
+  readonly index: number | null
   readonly mtu: number
   readonly addresses: readonly string[]
 }
@@ -55,6 +57,16 @@ export const ownedAt = (
   owned.find(
     one => one.namespace === namespace && one.deviceName === deviceName && one.inode === inodeOf(namespace),
   )
+
+/** The record of a device that is about to be made: nobody has the name, so what will have it is ours. */
+export const intentOf = ({ namespace, deviceName, mtu }: Attachment): OwnedDevice => ({
+  namespace,
+  inode: inodeOf(namespace),
+  deviceName,
+  index: null,
+  mtu,
+  addresses: [],
+})
 
 interface AddressJson {
   readonly ifname?: string
@@ -79,7 +91,8 @@ export async function checkAttachment(attachment: Attachment, owned: readonly Ow
       `Make it (ip netns add ${namespace}), or use v2n lab up, which makes them.`,
     )
   const link = await linkOf(namespace, deviceName)
-  const ours = link !== null && ownedAt(owned, attachment)?.index === link.index
+  const known = ownedAt(owned, attachment)
+  const ours = link !== null && known !== undefined && (known.index === null || known.index === link.index)
   if (link !== null && !ours)
     throw new Failure(
       `${name}: ${placeOf(attachment)} exists and is not ours (${link.kind}, index ${link.index}); it is left alone.`,
@@ -121,6 +134,22 @@ async function checkRoutes({ name, namespace, deviceName }: Attachment): Promise
 }
 
 /**
+ * Opens a queue of the device for each shard; the device is made where it is missing.
+ * @returns the descriptors, indexed by shard
+ * @throws SystemCallError
+ */
+export function openQueues({ namespace, deviceName }: Attachment, shards: number): readonly number[] {
+  const tun = openTun({
+    namespace: namespace === null ? '' : namespacePath(namespace),
+    name: deviceName,
+    queues: shards,
+    offloads: ALL_OFFLOADS,
+    persist: true,
+  })
+  return tun.queues
+}
+
+/**
  * Gives a device that was just opened its size, addresses and routes, and sets it up. Doing it again changes nothing.
  * @param before the addresses that it had from us, of which those not wanted any more are taken away
  * @returns the record that makes it ours
@@ -151,6 +180,6 @@ export async function configureDevice(
 export async function removeDevice(owned: OwnedDevice): Promise<boolean> {
   if (owned.namespace !== null && namespaceInode(owned.namespace) !== owned.inode) return false
   const link = await linkOf(owned.namespace, owned.deviceName)
-  if (link === null || link.index !== owned.index) return false
+  if (link === null || (owned.index !== null && link.index !== owned.index)) return false
   return deleteLink(owned.namespace, owned.deviceName)
 }
