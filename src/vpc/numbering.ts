@@ -1,0 +1,68 @@
+/**
+ * Which number everything in a model has in this generation, by id or name.
+ */
+import type { Model } from './model.ts'
+import type { Attachment, Environment, FunctionConfiguration, NetworkInterface } from './resources.ts'
+
+/** Everything that has a number, with the numbers. */
+export interface Numbered {
+  readonly attachments: readonly Attachment[]
+  readonly interfaces: readonly NetworkInterface[]
+  readonly environments: readonly Environment[]
+  readonly users: ReadonlyMap<NetworkInterface, readonly FunctionConfiguration[]>
+  readonly vpc: ReadonlyMap<string, number>
+  readonly subnet: ReadonlyMap<string, number>
+  readonly device: ReadonlyMap<string, number>
+  readonly eni: ReadonlyMap<string, number>
+  readonly environment: ReadonlyMap<string, number>
+}
+
+/** Takes the numbers of everything in the settled model, within a generation of its numbers. */
+export function numberAll(model: Model): Numbered {
+  const { numbers, functions } = model
+  const attachments = model.attachments.all()
+  const interfaces = model.interfaces.all()
+  const environments = functions.environments()
+  const users = new Map<NetworkInterface, FunctionConfiguration[]>()
+  for (const configuration of functions.all()) {
+    const { subnetIds, securityGroupIds } = configuration.vpcConfig
+    for (const subnetId of subnetIds) {
+      const eni = model.interfaces.findHyperplane(subnetId, securityGroupIds)
+      if (eni !== undefined) users.set(eni, [...(users.get(eni) ?? []), configuration])
+    }
+  }
+  const take = (space: string, names: string[]) => numbers.takeAll(space, names)
+  return {
+    attachments,
+    interfaces,
+    environments,
+    users,
+    vpc: take(
+      'vpc',
+      model.vpcs.all().map(({ vpcId }) => vpcId),
+    ),
+    subnet: take(
+      'subnet',
+      model.subnets.all().map(({ subnetId }) => subnetId),
+    ),
+    device: take(
+      'device',
+      attachments.map(({ name }) => name),
+    ),
+    eni: take(
+      'eni',
+      interfaces.map(({ networkInterfaceId }) => networkInterfaceId),
+    ),
+    environment: take(
+      'environment',
+      environments.map(({ name }) => name),
+    ),
+  }
+}
+
+/** The length of an array that these numbers index. */
+export function lengthOf(numbers: ReadonlyMap<string, number>): number {
+  let length = 0
+  for (const number of numbers.values()) length = Math.max(length, number + 1)
+  return length
+}
