@@ -53,10 +53,6 @@ export interface ReloadReport {
   readonly detached: readonly string[]
 }
 
-export interface AttachmentStatus extends Attachment {
-  readonly side: 'environments' | 'hosts'
-}
-
 /** What `v2n lab status` shows. */
 export interface DaemonStatus extends ProcessIdentity {
   readonly config: string
@@ -67,7 +63,7 @@ export interface DaemonStatus extends ProcessIdentity {
   readonly shards: readonly { readonly shard: number; readonly ready: boolean }[]
   /** Shards that died and were started again, since the start. */
   readonly shardDeaths: number
-  readonly attachments: readonly AttachmentStatus[]
+  readonly attachments: readonly Attachment[]
 }
 
 /** A device in use. */
@@ -138,7 +134,7 @@ export class Daemon {
       io: this.#setup.settings.io,
       shards: (this.#shards?.ready ?? []).map((ready, shard) => ({ shard, ready })),
       shardDeaths: this.#shards?.deaths ?? 0,
-      attachments: this.#setup.attachments,
+      attachments: this.#setup.names.devices,
     }
   }
 
@@ -169,7 +165,8 @@ export class Daemon {
 
   async #begin(): Promise<void> {
     const { log, directory } = this.#options
-    const { attachments, settings, plan } = this.#setup
+    const { names, settings, plan } = this.#setup
+    const attachments = names.devices
     const before = readState(this.#statePath)
     const devices = before?.devices ?? []
     try {
@@ -218,8 +215,8 @@ export class Daemon {
         'The number of shards, the size of their tables and their way of I/O cannot change while the daemon runs.',
         'Put the old values back, or end the daemon, remove its run directory and start it again.',
       )
-    const wanted = new Map(next.attachments.map(attachment => [attachment.device, attachment]))
-    const added = next.attachments.filter(({ device }) => !this.#live.has(device))
+    const wanted = new Map(next.names.devices.map(attachment => [attachment.device, attachment]))
+    const added = next.names.devices.filter(({ device }) => !this.#live.has(device))
     const removed = Array.from(this.#live.values()).filter(({ attachment }) => !wanted.has(attachment.device))
     const moved = removed.find(({ attachment }) =>
       added.some(other => placeOf(other) === placeOf(attachment)),

@@ -13,22 +13,12 @@
  */
 
 import { ALL_OFFLOADS, openTun } from '../io/tun.ts'
+import type { DeviceNames } from '../vpc/names.ts'
 import { Failure } from './failure.ts'
 import { deleteLink, ip, ipBatch, linkOf, namespaceInode, namespacePath } from './ip.ts'
 
-export interface Attachment {
-  /** As in the configuration: `web`, `orders-1`. */
-  readonly name: string
-  /** The device number in the plan. */
-  readonly device: number
-  readonly kind: 'namespace' | 'routed'
-  /** As `ip netns` names it; null is the namespace of the daemon. */
-  readonly namespace: string | null
-  readonly deviceName: string
-  readonly mtu: number
-  /** With prefix length, `10.0.1.20/24`. */
-  readonly addresses: readonly string[]
-}
+/** An attachment, as the names of a plan have it. */
+export type Attachment = DeviceNames
 
 /** A device that this daemon made. */
 export interface OwnedDevice {

@@ -1,11 +1,10 @@
 /**
  * From a configuration file to what a daemon works with: a plan, the numbers and names in it, the attachments, the settings.
  */
-import type { Names } from '../observe/names.ts'
 import type { IoKind } from '../shard/messages.ts'
+import type { PlanNames } from '../vpc/names.ts'
 import type { NumbersJson } from '../vpc/numbers.ts'
 import type { Plan } from '../vpc/plan.ts'
-import type { Attachment } from './devices.ts'
 import { Failure } from './failure.ts'
 
 /** What cannot change while a daemon runs. */
@@ -18,15 +17,10 @@ export interface Settings {
   readonly cpus: readonly number[]
 }
 
-export interface SetupAttachment extends Attachment {
-  readonly side: 'environments' | 'hosts'
-}
-
 export interface Setup {
   readonly plan: Plan
   readonly numbers: NumbersJson
-  readonly names: Names
-  readonly attachments: readonly SetupAttachment[]
+  readonly names: PlanNames
   readonly settings: Settings
   /** Commands of hosts, by the host's name. */
   readonly commands: ReadonlyMap<string, string>

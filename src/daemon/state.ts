@@ -6,8 +6,8 @@
  */
 import { getRandomValues } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Names } from '../observe/names.ts'
 import { KEY_WORDS } from '../shard/messages.ts'
+import type { PlanNames } from '../vpc/names.ts'
 import type { NumbersJson } from '../vpc/numbers.ts'
 import type { OwnedDevice } from './devices.ts'
 import { errnoOf, Failure } from './failure.ts'
@@ -24,7 +24,7 @@ export interface DaemonState {
   /** KEY_WORDS words, base64. */
   readonly keys: string
   readonly numbers: NumbersJson
-  readonly names: Names
+  readonly names: PlanNames
   /** Devices that the daemon made, or was about to make when it was interrupted. */
   readonly devices: readonly OwnedDevice[]
 }
