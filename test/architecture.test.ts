@@ -179,12 +179,12 @@ t.test('no any, no default export', async t => {
 })
 
 /**
- * Two kinds are exempt: the getters and setters of wire, one expression named after a field of the diagram at the head of
+ * Two kinds are exempt: the getters and setters of wire, one statement named after a field of the diagram at the head of
  * their file, and a class that is the only one of its file, since the theory at the head is about it.
  */
 function needsDocstring(source: Source, node: ts.Node): boolean {
   if (!hasModifier(node, ts.SyntaxKind.ExportKeyword)) return false
-  if (ts.isFunctionDeclaration(node)) return node.body !== undefined
+  if (ts.isFunctionDeclaration(node)) return source.layer !== 'wire' || (node.body?.statements.length ?? 0) > 1
   if (ts.isClassDeclaration(node)) return source.tree.statements.filter(ts.isClassDeclaration).length > 1
   if (!ts.isVariableStatement(node)) return false
   const functions = node.declarationList.declarations
