@@ -146,11 +146,7 @@ function addressEntries({ interfaces, vpc, eni }: Numbered): AddressEntry[] {
   )
 }
 
-function enisOf(
-  { interfaces, users, eni, vpc, subnet, device }: Numbered,
-  _: Model,
-  rules: CompiledRules,
-): PlanEnis {
+function enisOf({ interfaces, users, eni, vpc, subnet, device }: Numbered, rules: CompiledRules): PlanEnis {
   const length = lengthOf(eni)
   const enis = {
     kind: new Uint8Array(length),
