@@ -9,10 +9,9 @@
  * The answers are a record number, DROPPED or HANDED_OVER; a dropped frame is gone and counted when this returns.
  */
 
-import { SEEN_TICKS } from '../nat/conntrack.ts'
+import { begin, opens, picksUp } from '../nat/tcp.ts'
 import { TimeoutClass } from '../nat/timeouts.ts'
 import { ABSENT } from '../tables/addresses.ts'
-import { Counter } from '../tables/counters.ts'
 import { Drop } from '../tables/drops.ts'
 import {
   A,
@@ -29,7 +28,6 @@ import {
   GENERATION,
   HOT_WORDS,
   LEASE,
-  NO_FLOW,
   OUT,
   PACKETS_IN,
   PACKETS_OUT,
@@ -47,20 +45,27 @@ import { ownerBetween, ownerInside } from '../tables/steer.ts'
 import { EniFlag, EniKind, NOTHING, RouteTarget } from '../vpc/plan.ts'
 import { allows4, allows6, Direction } from '../vpc/policy.ts'
 import { route4, route6 } from '../vpc/routing.ts'
-import { isLimitedBroadcast4, isMartianDestination4, isMartianDestination6, isMulticast4, isMulticast6 } from '../wire/address.ts'
+import {
+  isLimitedBroadcast4,
+  isMartianDestination4,
+  isMartianDestination6,
+  isMulticast4,
+  isMulticast6,
+} from '../wire/address.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { addSums, delta16, delta32 } from '../wire/checksum.ts'
+import * as icmp from '../wire/icmp.ts'
+import * as icmp6 from '../wire/icmp6.ts'
 import { Protocol } from '../wire/protocol.ts'
 import * as tcp from '../wire/tcp.ts'
 import type { Core } from './core.ts'
 import { swapPorts } from './flow4.ts'
 import type { Originator } from './originate.ts'
-import { DROPPED, type Passage, scopeOf } from './passage.ts'
+import { type Passage, scopeOf } from './passage.ts'
 
 /** Words from the beginning of an IPv6 header to its addresses. */
 const SOURCE6 = 2
 const DESTINATION6 = 6
-const SYN_MASK = tcp.Flag.Syn | tcp.Flag.Ack | tcp.Flag.Rst | tcp.Flag.Fin
 
 export class Admission {
   readonly #core: Core
@@ -76,7 +81,15 @@ export class Admission {
   }
 
   /** A function's first IPv4 packet. */
-  inside4(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): FlowId {
+  inside4(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): FlowId {
     const core = this.#core
     const { plan } = core
     const owner = this.#ownerInside(slot, length)
@@ -88,7 +101,8 @@ export class Admission {
     const environment = core.sources.find4(device, source)
     if (environment === ABSENT) return this.#drop(slot, Drop.SourceCheck)
     const eni = plan.environments.eni[environment]
-    if (eni === NOTHING || plan.environments.active[environment] === 0) return this.#drop(slot, Drop.FunctionInactive)
+    if (eni === NOTHING || plan.environments.active[environment] === 0)
+      return this.#drop(slot, Drop.FunctionInactive)
     const bad = this.#badDestination4(source, destination)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const protocol = tag & 0xff
@@ -118,12 +132,25 @@ export class Admission {
     }
     const addresses = delta32(source, plan.enis.address4[eni])
     const portDelta = delta16(ports & 0xffff, swap16(port4))
-    this.#finish(id, addresses, protocol === Protocol.Icmp ? portDelta : addSums(addresses, portDelta), this.#peer)
+    this.#finish(
+      id,
+      addresses,
+      protocol === Protocol.Icmp ? portDelta : addSums(addresses, portDelta),
+      this.#peer,
+    )
     return this.#commit(id, hash, slot, transport, length, protocol, FLAG_LEASED, true)
   }
 
   /** A function's first IPv6 packet. */
-  inside6(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): FlowId {
+  inside6(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): FlowId {
     const core = this.#core
     const { plan } = core
     const owner = this.#ownerInside(slot, length)
@@ -133,7 +160,8 @@ export class Admission {
     const environment = core.sources.find6(device, words, w + SOURCE6)
     if (environment === ABSENT) return this.#drop(slot, Drop.SourceCheck)
     const eni = plan.environments.eni[environment]
-    if (eni === NOTHING || plan.environments.active[environment] === 0) return this.#drop(slot, Drop.FunctionInactive)
+    if (eni === NOTHING || plan.environments.active[environment] === 0)
+      return this.#drop(slot, Drop.FunctionInactive)
     if ((plan.environments.flags[environment] & EniFlag.Ipv6) === 0) return this.#drop(slot, Drop.NoIpv6)
     const bad = this.#badDestination6(words, w)
     if (bad !== Drop.None) return this.#drop(slot, bad)
@@ -143,7 +171,16 @@ export class Admission {
     const refusal = this.#destination6(plan.enis.vpc[eni], plan.enis.subnet[eni], words, w + DESTINATION6)
     if (refusal !== Drop.None) return this.#refuse6(slot, length, device, refusal)
     const port = policyPort(protocol, ports, core.slab.bytes, transport)
-    const denied = this.#policy6(eni, this.#peer, protocol, port, plan.enis.address6, eni * 4, words, w + DESTINATION6)
+    const denied = this.#policy6(
+      eni,
+      this.#peer,
+      protocol,
+      port,
+      plan.enis.address6,
+      eni * 4,
+      words,
+      w + DESTINATION6,
+    )
     if (denied !== Drop.None) return this.#drop(slot, denied)
     const starts = this.#mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
@@ -283,7 +320,9 @@ export class Admission {
     const six = id * ADDRESS6_WORDS
     if (!hosts) {
       const device = scopeOf(tag)
-      const environment = wide ? core.sources.find6(device, address6, six) : core.sources.find4(device, hot[h + A])
+      const environment = wide
+        ? core.sources.find6(device, address6, six)
+        : core.sources.find4(device, hot[h + A])
       if (environment === ABSENT) return Drop.PlanChanged
       if (plan.environments.active[environment] === 0) return Drop.FunctionInactive
       if (!wide && plan.enis.address4[eni] !== hot[h + TRANSLATED]) return Drop.PlanChanged
@@ -309,8 +348,7 @@ export class Admission {
   }
 
   #drop(slot: number, reason: Drop): FlowId {
-    this.#core.drop(slot, reason)
-    return DROPPED as FlowId
+    return this.#core.drop(slot, reason) as FlowId
   }
 
   #ownerInside(slot: number, length: number): number {
@@ -338,7 +376,10 @@ export class Admission {
     if (isMartianDestination6(words[d], words[d + 1], words[d + 2], words[d + 3])) return Drop.Martian
     const s = w + SOURCE6
     const same =
-      words[s] === words[d] && words[s + 1] === words[d + 1] && words[s + 2] === words[d + 2] && words[s + 3] === words[d + 3]
+      words[s] === words[d] &&
+      words[s + 1] === words[d + 1] &&
+      words[s + 2] === words[d + 2] &&
+      words[s + 3] === words[d + 3]
     return same ? Drop.Land : Drop.None
   }
 
@@ -364,10 +405,18 @@ export class Admission {
   }
 
   /** The two gates: what the sender's groups let out, what the receiver's let in. */
-  #policy4(from: number, to: number, protocol: number, port: number, source: number, destination: number): Drop {
+  #policy4(
+    from: number,
+    to: number,
+    protocol: number,
+    port: number,
+    source: number,
+    destination: number,
+  ): Drop {
     const { plan } = this.#core
     const sets = plan.enis.ruleSet
-    if (!allows4(plan, sets[from], Direction.Egress, protocol, port, destination, sets[to])) return Drop.SecurityGroupEgress
+    if (!allows4(plan, sets[from], Direction.Egress, protocol, port, destination, sets[to]))
+      return Drop.SecurityGroupEgress
     return allows4(plan, sets[to], Direction.Ingress, protocol, port, source, sets[from])
       ? Drop.None
       : Drop.SecurityGroupIngress
@@ -392,10 +441,16 @@ export class Admission {
       : Drop.SecurityGroupIngress
   }
 
-  /** Whether a segment may be the first of a flow: a SYN, or any where flows are picked up in mid-stream. */
+  /** Whether a packet may be the first of a flow: a SYN, or any ACK where flows are picked up in mid-stream; a request. */
   #mayStart(protocol: number, transport: number): Drop {
-    if (protocol !== Protocol.Tcp || this.#core.plan.settings.tcpPickup) return Drop.None
-    return (tcp.flags(this.#core.slab.bytes, transport) & SYN_MASK) === tcp.Flag.Syn ? Drop.None : Drop.TcpNotSyn
+    const { bytes } = this.#core.slab
+    if (protocol === Protocol.Udp) return Drop.None
+    if (protocol === Protocol.Icmp) return bytes[transport] === icmp.Type.Echo ? Drop.None : Drop.NoFlow
+    if (protocol === Protocol.Icmp6)
+      return bytes[transport] === icmp6.Type.EchoRequest ? Drop.None : Drop.NoFlow
+    const flags = tcp.flags(bytes, transport)
+    if (opens(flags) || (this.#core.plan.settings.tcpPickup && picksUp(flags))) return Drop.None
+    return Drop.TcpNotSyn
   }
 
   /**
@@ -407,7 +462,8 @@ export class Admission {
     const core = this.#core
     if (core.flows.full && !core.conntrack.reclaimAny(core.now)) return -Drop.FlowTableFull as FlowId
     if (family !== NOTHING && !core.leases.claim(eni, family)) {
-      if (!core.conntrack.reclaim(eni, core.now) || !core.leases.claim(eni, family)) return -Drop.EniConnections as FlowId
+      if (!core.conntrack.reclaim(eni, core.now) || !core.leases.claim(eni, family))
+        return -Drop.EniConnections as FlowId
     }
     const id = core.flows.allocate()
     core.flows.cold[id * COLD_WORDS + ENI] = eni
@@ -447,7 +503,16 @@ export class Admission {
     hot[h + TRANSLATED] = swapped ? other : device
     hot[h + LEASE] = 0
     hot[h + OUT] = (swapped ? device : other) << 16
-    return this.#commit(id, hash, slot, transport, length, tag & 0xff, swapped ? FLAG_BEGUN_BY_B : 0, !swapped)
+    return this.#commit(
+      id,
+      hash,
+      slot,
+      transport,
+      length,
+      tag & 0xff,
+      swapped ? FLAG_BEGUN_BY_B : 0,
+      !swapped,
+    )
   }
 
   /** Makes the record a flow and puts it on its list. */
@@ -474,8 +539,7 @@ export class Admission {
     let state = FLAG_LIVE | flags
     if (protocol === Protocol.Tcp) {
       const payload = length - (transport - frameAt(slot)) - tcp.headerLength(core.slab.bytes, transport)
-      const begun = this.#passage.tcp.begin(flows, id, core.slab.bytes, transport, payload, fromA)
-      state |= begun | (TimeoutClass.TcpOpening << 8)
+      state |= begin(flows, id, core.slab.bytes, transport, payload, fromA)
     } else if (protocol === Protocol.Udp) state |= TimeoutClass.UdpOneway << 8
     else state |= TimeoutClass.Icmp << 8
     if (!flows.commit(id, hash, state)) {
@@ -505,19 +569,22 @@ export class Admission {
   /** Nothing left to lease (RFC 5508 REQ-8, RFC 6888 REQ-11): the function is told, as the plan says. */
   #exhausted4(slot: number, length: number, device: number, reason: Drop): FlowId {
     const { exhaustion } = this.#core.plan.settings
-    if (exhaustion !== 'off') this.#originator.unreachable4(slot, length, device, exhaustion === 'admin' ? 13 : 1)
+    if (exhaustion !== 'off')
+      this.#originator.unreachable4(slot, length, device, exhaustion === 'admin' ? 13 : 1)
     return this.#drop(slot, reason)
   }
 
   #exhausted6(slot: number, length: number, device: number, reason: Drop): FlowId {
     const { exhaustion } = this.#core.plan.settings
-    if (exhaustion !== 'off') this.#originator.unreachable6(slot, length, device, exhaustion === 'admin' ? 1 : 3)
+    if (exhaustion !== 'off')
+      this.#originator.unreachable6(slot, length, device, exhaustion === 'admin' ? 1 : 3)
     return this.#drop(slot, reason)
   }
 }
 
 /** What a rule's port range is compared with: the destination port, or type and code of ICMP. */
 export function policyPort(protocol: number, ports: number, bytes: Uint8Array, transport: number): number {
-  if (protocol === Protocol.Icmp || protocol === Protocol.Icmp6) return (bytes[transport] << 8) | bytes[transport + 1]
+  if (protocol === Protocol.Icmp || protocol === Protocol.Icmp6)
+    return (bytes[transport] << 8) | bytes[transport + 1]
   return swap16(ports >>> 16)
 }

@@ -29,8 +29,17 @@ import type { Slab } from '../tables/slab.ts'
 import type { Plan } from '../vpc/plan.ts'
 import { EniKind } from '../vpc/plan.ts'
 
+/** Verdicts that are not a flow: the frame is gone and counted; another shard has it; it waits for the rest of its datagram. */
+export const DROPPED = -1
+export const HANDED_OVER = -2
+export const HELD = -3
+
 /** The sections of a shard's region. */
-export const regionSections = (flows: number): Section[] => [...counterSections, ...flowSections(flows), ...lruSections]
+export const regionSections = (flows: number): Section[] => [
+  ...counterSections,
+  ...flowSections(flows),
+  ...lruSections,
+]
 
 /** Who takes the frames that belong to another shard. */
 export interface HandOver {
@@ -142,11 +151,12 @@ export class Core {
     this.bytesOut += length
   }
 
-  /** Drops a frame: counts its reason and gives its slot back. */
-  drop(slot: number, reason: Drop): void {
+  /** Drops a frame: counts its reason and gives its slot back. The answer is the verdict DROPPED. */
+  drop(slot: number, reason: Drop): number {
     if (this.observer !== null) this.observer.dropped(slot, reason)
     this.counters.drops[reason]++
     this.slab.give(slot)
+    return DROPPED
   }
 
   /** Counts a drop of something that has no slot. */

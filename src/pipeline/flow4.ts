@@ -26,7 +26,6 @@ import {
 import { frameAt } from '../tables/slab.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { addSums, delta16 } from '../wire/checksum.ts'
-import { Protocol } from '../wire/protocol.ts'
 import type { Admission } from './admit.ts'
 import type { Core } from './core.ts'
 import type { Originator } from './originate.ts'
@@ -61,12 +60,20 @@ export class Flow4 {
   }
 
   /** A frame from an environment. `hash` is that of its tuple under `tag`. */
-  outward(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+  outward(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const words = core.slab.words
     const at = frameAt(slot) >> 2
     let id = core.flows.find4(hash, words[at + 3], words[at + 4], ports, tag)
-    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+    if (id !== NO_FLOW && this.#passage.reopens(id, true, tag & 0xff, transport)) {
       core.conntrack.end(id)
       id = NO_FLOW
     }
@@ -83,14 +90,23 @@ export class Flow4 {
    * @param port that the frame is for, swapped as loaded
    * @param remote port that it comes from, as loaded
    */
-  inward(eni: number, space: number, port: number, remote: number, slot: number, length: number, transport: number, device: number): number {
+  inward(
+    eni: number,
+    space: number,
+    port: number,
+    remote: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const id = this.find(eni, space, port, core.slab.words[(frameAt(slot) >> 2) + 3], remote)
     if (id < 0) {
-      if (id === NO_FLOW || core.takenOver) return this.#passage.drop(slot, Drop.Unsolicited)
+      if (id === NO_FLOW || core.takenOver) return core.drop(slot, Drop.Unsolicited)
       return this.#passage.handOver(-2 - id, slot, length, device)
     }
-    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return core.drop(slot, Drop.SourceCheck)
     return this.forward(id as FlowId, false, slot, length, transport, device)
   }
 
@@ -108,13 +124,24 @@ export class Flow4 {
     if (owner !== core.shard) return -2 - owner
     const { hot, cold } = core.flows
     let id = (entry & 0xffffff) - 1
-    while (id !== NO_FLOW && (hot[id * HOT_WORDS + B] !== remoteAddress || hot[id * HOT_WORDS + 2] >>> 16 !== remotePort))
+    while (
+      id !== NO_FLOW &&
+      (hot[id * HOT_WORDS + B] !== remoteAddress || hot[id * HOT_WORDS + 2] >>> 16 !== remotePort)
+    )
       id = cold[id * COLD_WORDS + NEXT_ON_PORT] - 1
     return id
   }
 
   /** A frame from a host to what is not a translating ENI. `hash` is that of the ordered tuple under `tag`. */
-  between(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+  between(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const words = core.slab.words
     const at = frameAt(slot) >> 2
@@ -124,7 +151,7 @@ export class Flow4 {
     let id = swapped
       ? core.flows.find4(hash, destination, source, swapPorts(ports), tag)
       : core.flows.find4(hash, source, destination, ports, tag)
-    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+    if (id !== NO_FLOW && this.#passage.reopens(id, !swapped, tag & 0xff, transport)) {
       core.conntrack.end(id)
       id = NO_FLOW
     }
@@ -132,19 +159,26 @@ export class Flow4 {
       id = this.#admission.hosts4(hash, tag, ports, swapped, slot, length, transport, device)
       if (id < 0) return id
     }
-    if (this.#passage.deviceOf(id, swapped) !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    if (this.#passage.deviceOf(id, swapped) !== device) return core.drop(slot, Drop.SourceCheck)
     return this.forward(id, !swapped, slot, length, transport, device)
   }
 
   /** Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, counters, addresses, checksums. */
-  forward(id: FlowId, outward: boolean, slot: number, length: number, transport: number, device: number): number {
+  forward(
+    id: FlowId,
+    outward: boolean,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const passage = this.#passage
     const hot = core.flows.hot
     const h = id * HOT_WORDS
     if (hot[h + GENERATION] !== core.generation) {
       const reason = this.#admission.again(id)
-      if (reason !== Drop.None) return passage.drop(slot, reason)
+      if (reason !== Drop.None) return core.drop(slot, reason)
     }
     const words = core.slab.words
     const frame = frameAt(slot)
@@ -152,18 +186,24 @@ export class Flow4 {
     const toDevice = passage.deviceOf(id, outward)
     if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device)
     const mtu = core.plan.devices.mtu[toDevice]
+    let cut = false
     if (length > mtu) {
       const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
-      if (!passage.segmentsFit(w, headers, mtu)) return this.#originator.tooBig4(this, id, outward, slot, length, transport, device, mtu)
+      if (!passage.segmentsFit(w, headers, mtu)) {
+        if ((words[w + 1] & DONT_FRAGMENT) !== 0 || ((words[w - 3] >>> 8) & 0xff) !== 0)
+          return this.#originator.tooBig4(slot, length, device, mtu)
+        cut = true
+      }
     }
     const tag = hot[h + TAG]
     passage.track(id, outward, tag & 0xff, transport, length - (transport - frame))
-    if ((hot[h + STATE] & FLAG_CUT) !== 0) return passage.drop(slot, Drop.FlowClosed)
+    if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
     if ((tag & TAG_HOSTS) === 0) {
       passage.translate(id, outward, w, transport >> 2)
       this.#readdress(id, outward, w, true)
     } else this.#hop(w, 0)
-    passage.send(id, outward, slot, w, length, toDevice)
+    if (cut) this.#originator.split4(slot, length, toDevice, mtu)
+    else passage.send(id, outward, slot, w, length, toDevice)
     return id
   }
 
@@ -171,9 +211,9 @@ export class Flow4 {
   forwardPiece(id: FlowId, outward: boolean, slot: number, length: number): number {
     const core = this.#core
     const w = frameAt(slot) >> 2
-    if ((core.slab.words[w + 2] & 0xff) <= 1) return this.#passage.drop(slot, Drop.TtlExpired)
+    if ((core.slab.words[w + 2] & 0xff) <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, outward)
-    if (length > core.plan.devices.mtu[toDevice]) return this.#passage.drop(slot, Drop.TooBig)
+    if (length > core.plan.devices.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
     if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w, false)
     else this.#hop(w, 0)
     this.#passage.send(id, outward, slot, w, length, toDevice)
@@ -215,4 +255,3 @@ export class Flow4 {
     words[w + 2] = ((hop & 0xffff) - 1) | (~((once & 0xffff) + (once >>> 16)) << 16)
   }
 }
-

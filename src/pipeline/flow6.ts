@@ -23,7 +23,6 @@ import {
 } from '../tables/flows.ts'
 import { frameAt } from '../tables/slab.ts'
 import { swap16 } from '../wire/bytes.ts'
-import { Protocol } from '../wire/protocol.ts'
 import type { Admission } from './admit.ts'
 import type { Core } from './core.ts'
 import { swapPorts } from './flow4.ts'
@@ -60,11 +59,19 @@ export class Flow6 {
   }
 
   /** A frame from an environment. `hash` is that of its tuple under `tag`. */
-  outward(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+  outward(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const w = frameAt(slot) >> 2
     let id = core.flows.find6(hash, core.slab.words, w + SOURCE, w + DESTINATION, ports, tag)
-    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+    if (id !== NO_FLOW && this.#passage.reopens(id, true, tag & 0xff, transport)) {
       core.conntrack.end(id)
       id = NO_FLOW
     }
@@ -76,19 +83,35 @@ export class Flow6 {
   }
 
   /** A frame from a host to a translating ENI; the parameters are those of `Flow4.inward`. */
-  inward(eni: number, space: number, port: number, remote: number, slot: number, length: number, transport: number, device: number): number {
+  inward(
+    eni: number,
+    space: number,
+    port: number,
+    remote: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const id = this.find(eni, space, port, core.slab.words, (frameAt(slot) >> 2) + SOURCE, remote)
     if (id < 0) {
-      if (id === NO_FLOW || core.takenOver) return this.#passage.drop(slot, Drop.Unsolicited)
+      if (id === NO_FLOW || core.takenOver) return core.drop(slot, Drop.Unsolicited)
       return this.#passage.handOver(-2 - id, slot, length, device)
     }
-    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return core.drop(slot, Drop.SourceCheck)
     return this.forward(id as FlowId, false, slot, length, transport, device)
   }
 
   /** As `Flow4.find`, the remote address at `words[remote]`. */
-  find(eni: number, space: number, port: number, words: Int32Array, remote: number, remotePort: number): number {
+  find(
+    eni: number,
+    space: number,
+    port: number,
+    words: Int32Array,
+    remote: number,
+    remotePort: number,
+  ): number {
     const core = this.#core
     const ports = core.leases.portsOf(eni)
     if (ports === undefined) return NO_FLOW
@@ -113,7 +136,15 @@ export class Flow6 {
   }
 
   /** A frame from a host to what is not a translating ENI. `hash` is that of the ordered tuple under `tag`. */
-  between(hash: number, tag: number, ports: number, slot: number, length: number, transport: number, device: number): number {
+  between(
+    hash: number,
+    tag: number,
+    ports: number,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const words = core.slab.words
     const w = frameAt(slot) >> 2
@@ -121,7 +152,7 @@ export class Flow6 {
     let id = swapped
       ? core.flows.find6(hash, words, w + DESTINATION, w + SOURCE, swapPorts(ports), tag)
       : core.flows.find6(hash, words, w + SOURCE, w + DESTINATION, ports, tag)
-    if (id !== NO_FLOW && (tag & 0xff) === Protocol.Tcp && this.#passage.tcp.mayReopen(core.flows, id, core.slab.bytes, transport)) {
+    if (id !== NO_FLOW && this.#passage.reopens(id, !swapped, tag & 0xff, transport)) {
       core.conntrack.end(id)
       id = NO_FLOW
     }
@@ -129,19 +160,26 @@ export class Flow6 {
       id = this.#admission.hosts6(hash, tag, ports, swapped, slot, length, transport, device)
       if (id < 0) return id
     }
-    if (this.#passage.deviceOf(id, swapped) !== device) return this.#passage.drop(slot, Drop.SourceCheck)
+    if (this.#passage.deviceOf(id, swapped) !== device) return core.drop(slot, Drop.SourceCheck)
     return this.forward(id, !swapped, slot, length, transport, device)
   }
 
   /** Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, counters, addresses, checksums. */
-  forward(id: FlowId, outward: boolean, slot: number, length: number, transport: number, device: number): number {
+  forward(
+    id: FlowId,
+    outward: boolean,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
     const core = this.#core
     const passage = this.#passage
     const hot = core.flows.hot
     const h = id * HOT_WORDS
     if (hot[h + GENERATION] !== core.generation) {
       const reason = this.#admission.again(id)
-      if (reason !== Drop.None) return passage.drop(slot, reason)
+      if (reason !== Drop.None) return core.drop(slot, reason)
     }
     const words = core.slab.words
     const frame = frameAt(slot)
@@ -155,7 +193,7 @@ export class Flow6 {
     }
     const tag = hot[h + TAG]
     passage.track(id, outward, tag & 0xff, transport, length - (transport - frame))
-    if ((hot[h + STATE] & FLAG_CUT) !== 0) return passage.drop(slot, Drop.FlowClosed)
+    if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
     if ((tag & TAG_HOSTS) === 0) {
       passage.translate(id, outward, w, transport >> 2)
       this.#readdress(id, outward, w)
@@ -170,7 +208,7 @@ export class Flow6 {
     const core = this.#core
     const words = core.slab.words
     const w = frameAt(slot) >> 2
-    if (words[w + 1] >>> 24 <= 1) return this.#passage.drop(slot, Drop.TtlExpired)
+    if (words[w + 1] >>> 24 <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, outward)
     const mtu = core.plan.devices.mtu[toDevice]
     if (length > mtu) return this.#originator.tooBig6(slot, length, device, mtu)

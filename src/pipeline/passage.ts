@@ -3,9 +3,10 @@
  *
  * `flow4.ts` and `flow6.ts` find the flow and rewrite addresses; both call this.
  */
-import type { Tcp } from '../nat/tcp.ts'
 import { classOf } from '../nat/conntrack.ts'
+import { CLASS_MASK, mayReopen, RENEWS, STRAY, track } from '../nat/tcp.ts'
 import { TimeoutClass } from '../nat/timeouts.ts'
+import { Counter } from '../tables/counters.ts'
 import { Drop } from '../tables/drops.ts'
 import {
   BYTES_IN,
@@ -24,14 +25,9 @@ import {
   TAG_HOSTS,
   TRANSLATED,
 } from '../tables/flows.ts'
-import { Counter } from '../tables/counters.ts'
 import { addDelta, addDeltaPartial, addDeltaUdp } from '../wire/checksum.ts'
 import { Protocol } from '../wire/protocol.ts'
-import type { Core } from './core.ts'
-
-/** Verdicts that are not a flow: the frame is gone and counted; another shard has it. */
-export const DROPPED = -1
-export const HANDED_OVER = -2
+import { type Core, HANDED_OVER } from './core.ts'
 
 /* The virtio-net header as words before the IP header: flags, GSO type and header length; GSO size and checksum start. */
 const VNET_FLAGS = -3
@@ -48,11 +44,15 @@ export const scopeOf = (tag: number): number => (tag >>> 8) & 0xffff
 
 export class Passage {
   readonly #core: Core
-  readonly tcp: Tcp
 
-  constructor(core: Core, tcp: Tcp) {
+  constructor(core: Core) {
     this.#core = core
-    this.tcp = tcp
+  }
+
+  /** Whether a segment from the end that began begins the flow anew: a SYN on a closed tuple. */
+  reopens(id: FlowId, fromA: boolean, protocol: number, transport: number): boolean {
+    if (protocol !== Protocol.Tcp) return false
+    return mayReopen(this.#core.flows, id, fromA, this.#core.slab.bytes, transport)
   }
 
   /** The device that a frame of the flow leaves through. */
@@ -64,15 +64,10 @@ export class Passage {
     return (tag & TAG_HOSTS) !== 0 ? hot[at + TRANSLATED] : scopeOf(tag)
   }
 
-  drop(slot: number, reason: Drop): number {
-    this.#core.drop(slot, reason)
-    return DROPPED
-  }
-
   /** Gives a frame to the shard that owns its flow. */
   handOver(shard: number, slot: number, length: number, device: number): number {
     const core = this.#core
-    if (!core.handOver.push(shard, slot, length, device)) return this.drop(slot, Drop.HandOverFull)
+    if (!core.handOver.push(shard, slot, length, device)) return core.drop(slot, Drop.HandOverFull)
     core.slab.give(slot)
     core.counters.values[Counter.HandedOver]++
     return HANDED_OVER
@@ -102,9 +97,11 @@ export class Passage {
     if (protocol === Protocol.Tcp) {
       const frame = core.slab.bytes
       const payload = bytes - ((frame[transport + 12] >>> 4) << 2)
-      const timeoutClass = this.tcp.track(core.flows, id, outward, frame, transport, payload)
+      const verdict = track(core.flows, id, outward, frame, transport, payload)
+      const timeoutClass = verdict & CLASS_MASK
       if (timeoutClass !== classOf(hot[at + STATE])) core.conntrack.setClass(id, timeoutClass, core.now)
-      else core.conntrack.touch(id, core.now)
+      else if ((verdict & RENEWS) !== 0) core.conntrack.touch(id, core.now)
+      if ((verdict & STRAY) !== 0) core.counters.values[Counter.OutOfWindow]++
       return
     }
     const answers = outward === ((state & FLAG_BEGUN_BY_B) !== 0)
