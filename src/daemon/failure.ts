@@ -5,7 +5,7 @@
  * and printed without a stack; anything else that reaches the command line is a defect of the program.
  */
 export class Failure extends Error {
-  override readonly name = 'Failure'
+  override readonly name: string = 'Failure'
   /** What to do about it, a sentence or a command; empty where there is nothing to say. */
   readonly hint: string
 
