@@ -111,19 +111,26 @@ export class ControlServer {
   }
 }
 
+export interface RequestOptions {
+  /** Gets the lines of progress. */
+  readonly onProgress?: (value: unknown) => void
+  /** Withdraws the request when it is aborted. */
+  readonly signal?: AbortSignal
+}
+
 /**
  * One request to a running daemon, and its answer.
- * @param onProgress gets the lines of progress
  * @throws Failure with the daemon's words, or saying that no daemon answers there
  */
 export function request(
   path: string,
   verb: string,
   args: Arguments = {},
-  onProgress: (value: unknown) => void = () => {},
+  { onProgress = () => {}, signal }: RequestOptions = {},
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = connect(path)
+    signal?.addEventListener('abort', () => socket.destroy())
     let answered = false
     const settle = (act: () => void) => {
       answered = true
