@@ -4,10 +4,12 @@
  * Results go to stdout, progress to stderr. Exit status 0 done, 1 failed with a reason, 2 wrong usage.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { EngineResult } from './engine.ts'
 import { describe } from './machine.ts'
+import type { MicroResult } from './micro.ts'
 import { BenchError } from './programs.ts'
 import { median, spread } from './statistics.ts'
-import { type RoadName, type WireOptions, type WireResult, type WireValues, wire } from './wire.ts'
+import type { RoadName, WireResult, WireValues } from './wire.ts'
 
 /** A number within bounds, for commander. */
 const number =
@@ -30,6 +32,11 @@ function interruption(): AbortSignal {
     )
   return abort.signal
 }
+
+/** Several numbers, with commas between them, for commander. */
+const numbers =
+  (low: number, high: number) =>
+  (text: string): number[] => [...new Set(text.split(',').map(number(low, high)))]
 
 const mega = (value: number): string => `${(value / 1e6).toFixed(3)} M`
 const giga = (value: number): string => `${(value / 1e9).toFixed(2)} G`
@@ -64,6 +71,36 @@ const benchmark = (name: string, text: string): Command =>
     .option('--json', 'print one JSON object instead of text')
     .option('--progress', 'show what is being measured also where stderr is no terminal')
 
+function printEngine({ engine, machine }: EngineResult, order: string, spreads: Map<number, number>): void {
+  console.log(describe(machine))
+  console.log(`Packets/s of the pipeline in memory, UDP over IPv4, flows in ${order} order:`)
+  for (const { flows, mpps, nsPerPacket } of engine)
+    console.log(
+      `  ${String(flows).padStart(9)} flows  ${mpps.toFixed(2).padStart(6)} M  ` +
+        `${nsPerPacket.toFixed(1).padStart(6)} ns  ±${((spreads.get(flows) ?? 0) * 50).toFixed(0)} %`,
+    )
+}
+
+benchmark('engine', 'packets a second of the pipeline in memory, on one core, by number of flows')
+  .option('--flows <n,…>', 'numbers of flows', numbers(1, 16_000_000), [1000, 65_000, 1_000_000])
+  .addOption(
+    new Option('--order <order>', 'in which flows take their turns')
+      .choices(['random', 'sequential'])
+      .default('random'),
+  )
+  .option('--rounds <n>', 'measurements of each', number(1, 100), 5)
+  .option('--seconds <s>', 'length of one measurement', number(0.1, 60, { whole: false }), 1)
+  .action(async options => {
+    const { engine } = await import('./engine.ts')
+    const { result, spreads } = await engine({
+      ...options,
+      progress: options.progress || process.stderr.isTTY,
+      signal: interruption(),
+    })
+    if (options.json) console.log(JSON.stringify(result))
+    else printEngine(result, options.order, spreads)
+  })
+
 benchmark(
   'wire',
   'packets and bits a second through a lab and through nft masquerade, in namespaces; needs root',
@@ -75,14 +112,38 @@ benchmark(
   .action(async options => {
     if (process.getuid?.() !== 0)
       throw new BenchError('bench wire makes network namespaces, which needs root.')
-    const chosen: WireOptions = {
+    const { wire } = await import('./wire.ts')
+    const { result, values } = await wire({
       ...options,
       progress: options.progress || process.stderr.isTTY,
       signal: interruption(),
-    }
-    const { result, values } = await wire(chosen)
+    })
     if (options.json) console.log(JSON.stringify(result))
     else printWire(result, values)
+  })
+
+function printMicro({ micro, machine }: MicroResult): void {
+  console.log(describe(machine))
+  for (const { name, nsPerOperation, marginOfError } of micro)
+    console.log(
+      `  ${name.padEnd(32)} ${nsPerOperation.toPrecision(3).padStart(8)} ns  ±${(marginOfError * 100).toFixed(1)} %`,
+    )
+}
+
+benchmark('micro', 'nanoseconds of the operations that the loop is made of')
+  .argument('[filter]', 'part of the names wanted')
+  .option('--seconds <s>', 'longest time for one operation', number(0.1, 60, { whole: false }), 1)
+  .action(async (filter, options) => {
+    const { micro } = await import('./micro.ts')
+    const result = await micro({
+      ...(filter && { filter }),
+      seconds: options.seconds,
+      progress: options.progress || process.stderr.isTTY,
+      signal: interruption(),
+    })
+    if (result.micro.length === 0) throw new BenchError(`No operation's name holds '${filter}'.`)
+    if (options.json) console.log(JSON.stringify(result))
+    else printMicro(result)
   })
 
 try {

@@ -132,8 +132,7 @@ export async function v2nRoad(signal?: AbortSignal): Promise<Road> {
     receiver: `${name}-d`,
     address: '10.98.1.20',
     async remove() {
-      await lab('down')
-      rmSync(folder, { recursive: true, force: true })
+      await lab('down').finally(() => rmSync(folder, { recursive: true, force: true }))
     },
   }
   try {
