@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { delimiter, join, relative } from 'node:path'
-import { buildNative } from './build-native.mjs'
+import { buildNative, gypArguments } from './build-native.mjs'
 import { Complaint, filesUnder, root, run, step } from './steps.mjs'
 
 const node = process.execPath
@@ -86,7 +86,7 @@ async function buildRawSocket() {
     existsSync(config) && /"node_module_version": (\d+)/.exec(readFileSync(config, 'utf8'))?.[1]
   if (builtFor === process.versions.modules && existsSync(join(folder, 'build/Release/raw.node')))
     return false
-  await run(node, [join(root, 'node_modules/node-gyp/bin/node-gyp.js'), 'rebuild'], { cwd: folder })
+  await run(node, gypArguments(), { cwd: folder })
 }
 
 /** Names, sizes and times of everything the compiler reads of ours. */
