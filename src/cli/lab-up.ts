@@ -1,14 +1,14 @@
 /** `v2n lab up`: namespaces, daemon, commands; packets flow when it returns. */
-import { type Command, Option } from 'commander'
-import { directoryFor, RunDirectory } from '../daemon/directory.ts'
+import type { Command } from 'commander'
+import { RunDirectory } from '../daemon/directory.ts'
 import { needPrivilege } from '../daemon/privilege.ts'
 import { labUp } from '../lab/lab.ts'
 import { say } from './output.ts'
-import { runDirOption } from './target.ts'
+import { prefixOption, runDirOption } from './target.ts'
 
 interface UpOptions {
   readonly runDir?: string
-  readonly prefix: string
+  readonly prefix?: string
 }
 
 const DETAILS = `
@@ -25,14 +25,14 @@ export function addLabUp(lab: Command): void {
     .description('bring a lab up, or to what its file says now')
     .argument('<file>', 'lab file (YAML)')
     .addOption(runDirOption())
-    .addOption(new Option('--prefix <text>', 'put before the names of all namespaces').default(''))
+    .addOption(prefixOption())
     .addHelpText('after', DETAILS)
     .action(up)
 }
 
 async function up(file: string, { runDir, prefix }: UpOptions): Promise<void> {
   needPrivilege(`v2n lab up ${file}`)
-  const directory = runDir === undefined ? directoryFor(file) : new RunDirectory(runDir)
+  const directory = runDir === undefined ? undefined : new RunDirectory(runDir)
   const interrupt = new AbortController()
   const abort = () => interrupt.abort()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, abort)

@@ -1,18 +1,19 @@
 /** `v2n run`: the daemon, in the foreground. */
 import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
-import { directoryFor, RunDirectory } from '../daemon/directory.ts'
+import type { Command } from 'commander'
+import { readConfig } from '../daemon/config.ts'
+import { directoryNamed, RunDirectory } from '../daemon/directory.ts'
 import { wordsOf } from '../daemon/failure.ts'
 import { openLog } from '../daemon/log.ts'
 import { needPrivilege } from '../daemon/privilege.ts'
 import { serve } from '../daemon/serve.ts'
-import { runDirOption } from './target.ts'
+import { prefixOption, runDirOption } from './target.ts'
 
 interface RunOptions {
   readonly config: string
   readonly runDir?: string
   readonly state?: string
-  readonly prefix: string
+  readonly prefix?: string
   readonly log?: string
 }
 
@@ -34,7 +35,7 @@ export function addRun(program: Command): void {
     .addOption(runDirOption())
     .option('--state <dir>', 'where numbers and keys are kept (default: the run directory)')
     .option('--log <file>', 'append the log (JSON lines) to a file (default: standard error)')
-    .addOption(new Option('--prefix <text>', 'put before the names of all namespaces').default(''))
+    .addOption(prefixOption())
     .addHelpText('after', DETAILS)
     .action(run)
 }
@@ -42,13 +43,14 @@ export function addRun(program: Command): void {
 async function run({ config, runDir, state, prefix, log: logFile }: RunOptions): Promise<void> {
   needPrivilege(`v2n run --config ${config}`)
   const log = openLog(logFile ?? null)
-  const directory = runDir === undefined ? directoryFor(config) : new RunDirectory(runDir)
+  const directory =
+    runDir === undefined ? directoryNamed(readConfig(config).lab.name) : new RunDirectory(runDir)
   try {
     await serve({
       config: resolve(config),
       directory,
-      prefix,
       log,
+      ...(prefix !== undefined && { prefix }),
       ...(state !== undefined && { statePath: resolve(state, `${directory.name}.json`) }),
     })
   } catch (error) {

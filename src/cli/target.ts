@@ -32,3 +32,7 @@ export function stateOf(directory: RunDirectory): DaemonState {
   if (state === null) throw new Failure(`No daemon ran on ${directory.path}.`, 'Start one: v2n lab up FILE')
   return state
 }
+
+/** `--prefix TEXT`. */
+export const prefixOption = (): Option =>
+  new Option('--prefix <text>', "put before the names of all namespaces (default: the file's lab.prefix)")

@@ -32,6 +32,7 @@ import { identify, type ProcessIdentity } from './process.ts'
 import { loadSetup, type Setup } from './setup.ts'
 import { Shards } from './shards.ts'
 import { type DaemonState, keysOf, keysText, newKeys, readState, writeState } from './state.ts'
+import { DeviceSteering } from './steering.ts'
 
 const SHARD_TASK = fileURLToPath(new URL('../shard/task.js', import.meta.url))
 
@@ -41,8 +42,8 @@ export interface DaemonOptions {
   readonly directory: RunDirectory
   /** Where the state file is; by default in the run directory. */
   readonly statePath?: string
-  /** Put before the names of environments and hosts to make the names of their namespaces. */
-  readonly prefix: string
+  /** Put before the names of namespaces, in place of the file's own prefix. */
+  readonly prefix?: string
   readonly log: Log
 }
 
@@ -81,6 +82,7 @@ export class Daemon {
   readonly #startedAt = new Date()
   readonly #live = new Map<number, Live>()
   readonly #events: number[] = []
+  readonly #steering: DeviceSteering
   #setup: Setup
   #shards: Shards | null = null
   #changes: Promise<unknown> = Promise.resolve()
@@ -109,7 +111,7 @@ export class Daemon {
     this.#lock = lock
     this.#statePath = options.statePath ?? options.directory.state
     const before = readState(this.#statePath)
-    this.#setup = loadSetup(options.config, options.prefix, before?.numbers ?? null)
+    this.#setup = loadSetup(options.config, { prefix: options.prefix, numbers: before?.numbers })
     this.#keys = before === null ? newKeys() : keysOf(before.keys)
     const { shards, flows } = this.#setup.settings
     if (before !== null && (before.shards !== shards || before.flows !== flows))
@@ -117,6 +119,7 @@ export class Daemon {
         `The regions in ${options.directory.path} were made for ${before.shards} shards of ${before.flows} flows, the configuration wants ${shards} of ${flows}.`,
         `Remove the run directory to begin anew (rm -r ${options.directory.path}); the flows in it are lost.`,
       )
+    this.#steering = new DeviceSteering({ keys: this.#keys, shards, log: options.log })
   }
 
   get generation(): number {
@@ -124,11 +127,11 @@ export class Daemon {
   }
 
   status(): DaemonStatus {
-    const { config, prefix } = this.#options
+    const { config } = this.#options
     return {
       ...(identify(process.pid) ?? { pid: process.pid, start: 0 }),
       config,
-      prefix,
+      prefix: this.#setup.prefix,
       startedAt: this.#startedAt.toISOString(),
       generation: this.generation,
       io: this.#setup.settings.io,
@@ -176,6 +179,7 @@ export class Daemon {
       for (const owned of devices)
         if (!attachments.some(attachment => ownedAt([owned], attachment))) await removeDevice(owned)
       this.#save(this.#owned())
+      this.#steering.follow(plan)
       for (let shard = 0; shard < settings.shards; shard++) this.#events.push(eventfd())
       this.#shards = new Shards(
         {
@@ -209,7 +213,7 @@ export class Daemon {
   async #reload(): Promise<ReloadReport> {
     if (this.#stopped || this.#shards === null) throw new Failure('The daemon is ending.')
     const { config, prefix, log } = this.#options
-    const next = loadSetup(config, prefix, this.#setup.numbers)
+    const next = loadSetup(config, { prefix, numbers: this.#setup.numbers })
     if (!isDeepStrictEqual(next.settings, this.#setup.settings))
       throw new Failure(
         'The number of shards, the size of their tables and their way of I/O cannot change while the daemon runs.',
@@ -237,6 +241,7 @@ export class Daemon {
       this.#save(owned)
       throw error
     }
+    this.#steering.follow(next.plan)
     await this.#shards.apply(next.plan)
     for (const { device } of added)
       await this.#shards.attach(device, this.#live.get(device)?.descriptors ?? [])
@@ -268,6 +273,7 @@ export class Daemon {
           owned: known ?? intentOf(attachment),
         }
         opened.push(live)
+        this.#steering.attach(live.descriptors[0], attachment.side)
         opened[opened.length - 1] = { ...live, owned: await configureDevice(attachment, known?.addresses) }
       }
     } catch (error) {
@@ -321,6 +327,7 @@ export class Daemon {
     this.#live.clear()
     for (const descriptor of this.#events) closeDescriptor(descriptor)
     this.#events.length = 0
+    this.#steering.close()
     closeDescriptor(this.#lock)
   }
 
@@ -329,8 +336,8 @@ export class Daemon {
   }
 
   #save(devices: readonly OwnedDevice[]): void {
-    const { config, prefix } = this.#options
-    const { settings, numbers, names } = this.#setup
+    const { config } = this.#options
+    const { settings, numbers, names, prefix } = this.#setup
     const state: DaemonState = {
       version: 1,
       config,

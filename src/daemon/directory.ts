@@ -10,7 +10,7 @@
  *       lab.json       what a lab made, see lab/state.ts
  *       out/           what the hosts' commands printed
  *
- * NAME is the file name of the configuration without its ending. Pages of a region that lie on a disk's file system would be written to the
+ * NAME is that of the lab in the configuration, by default the file's without its ending. Pages of a region that lie on a disk's file system would be written to the
  * disk again and again, and the writer stalled meanwhile: that is what the link is for.
  */
 import { createHash } from 'node:crypto'
@@ -27,6 +27,7 @@ import {
 import { basename, extname, join, resolve } from 'node:path'
 import { errnoOf, Failure } from './failure.ts'
 import { isAlive, type ProcessIdentity } from './process.ts'
+import { readState } from './state.ts'
 
 /** Where run directories are, unless one is named. */
 export const RUN_ROOT = '/run/v2n'
@@ -134,9 +135,21 @@ const onTmpfs = (path: string): boolean => {
   }
 }
 
-/** The run directory that belongs to a configuration or lab file. */
-export const directoryFor = (file: string): RunDirectory =>
-  new RunDirectory(join(RUN_ROOT, basename(file, extname(file))))
+/** The run directory of a lab or daemon of this name. */
+export const directoryNamed = (name: string): RunDirectory => new RunDirectory(join(RUN_ROOT, name))
+
+/** The run directory whose daemon was started with the file, or that of its name. The file need not be valid, nor exist. */
+function directoryFor(file: string, root: string): RunDirectory {
+  const path = resolve(file)
+  const found = knownDirectories(root).find(directory => {
+    try {
+      return readState(directory.state)?.config === path
+    } catch {
+      return false
+    }
+  })
+  return found ?? new RunDirectory(join(root, basename(file, extname(file))))
+}
 
 /** Every run directory under RUN_ROOT. */
 export function knownDirectories(root = RUN_ROOT): RunDirectory[] {
@@ -159,7 +172,7 @@ export function chooseDirectory(
   root = RUN_ROOT,
 ): RunDirectory {
   if (runDir !== undefined) return new RunDirectory(runDir)
-  if (file !== undefined) return directoryFor(file)
+  if (file !== undefined) return directoryFor(file, root)
   const known = knownDirectories(root)
   const running = known.filter(directory => directory.holder() !== null)
   const candidates = running.length > 0 ? running : known

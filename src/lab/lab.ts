@@ -10,7 +10,7 @@ import { resolve } from 'node:path'
 import { request } from '../daemon/control.ts'
 import type { ReloadReport } from '../daemon/daemon.ts'
 import { removeDevice } from '../daemon/devices.ts'
-import type { RunDirectory } from '../daemon/directory.ts'
+import { directoryNamed, type RunDirectory } from '../daemon/directory.ts'
 import { Failure } from '../daemon/failure.ts'
 import { namespaceInode } from '../daemon/ip.ts'
 import { end, isAlive } from '../daemon/process.ts'
@@ -23,8 +23,10 @@ import { emptyState, type LabState, readLabState, writeLabState } from './state.
 
 export interface UpOptions {
   readonly file: string
-  readonly directory: RunDirectory
-  readonly prefix: string
+  /** By default that of the lab's name. */
+  readonly directory?: RunDirectory | undefined
+  /** Put before the names of namespaces, in place of the file's own prefix. */
+  readonly prefix?: string | undefined
   /** Gets a line for each thing done. */
   readonly say: (line: string) => void
   /** Aborted to give up; what was made is taken away again. */
@@ -35,9 +37,17 @@ export interface UpOptions {
  * Brings a lab up, or brings one that is up to what the file says now. Packets flow when this returns.
  * @throws Failure, ConfigError
  */
-export async function labUp(options: UpOptions): Promise<void> {
-  const file = resolve(options.file)
-  const { directory, prefix, say } = options
+export async function labUp({
+  file: name,
+  prefix: wantedPrefix,
+  say,
+  signal,
+  directory: wanted,
+}: UpOptions): Promise<void> {
+  const file = resolve(name)
+  const setup = loadSetup(file, { prefix: wantedPrefix })
+  const directory = wanted ?? directoryNamed(setup.name)
+  const { prefix } = setup
   const before = readLabState(directory.lab)
   if (before !== null && (before.file !== file || before.prefix !== prefix))
     throw new Failure(
@@ -49,8 +59,7 @@ export async function labUp(options: UpOptions): Promise<void> {
       `A daemon that is no lab's runs on ${directory.path}.`,
       'Name another directory: --run-dir DIR',
     )
-  const setup = loadSetup(file, prefix, readState(directory.state)?.numbers ?? null)
-  const work = new Work(options, before ?? emptyState(file, prefix), setup)
+  const work = new Work({ directory, say, signal }, before ?? emptyState(file, prefix), setup)
   try {
     await work.converge()
   } catch (error) {
@@ -60,14 +69,20 @@ export async function labUp(options: UpOptions): Promise<void> {
   }
 }
 
+interface WorkOptions {
+  readonly directory: RunDirectory
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal | undefined
+}
+
 /** One run of `up`. */
 class Work {
-  readonly #options: UpOptions
+  readonly #options: WorkOptions
   readonly #setup: Setup
   #state: LabState
   #fresh: string[] = []
 
-  constructor(options: UpOptions, state: LabState, setup: Setup) {
+  constructor(options: WorkOptions, state: LabState, setup: Setup) {
     this.#options = options
     this.#state = state
     this.#setup = setup
