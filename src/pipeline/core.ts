@@ -54,6 +54,7 @@ export interface Observer {
   sent(slot: number, length: number, device: number): void
   dropped(slot: number, reason: Drop): void
   held(slot: number): void
+  handedOver(slot: number): void
 }
 
 export interface CoreOptions {

@@ -68,6 +68,7 @@ export class Passage {
   handOver(shard: number, slot: number, length: number, device: number): number {
     const core = this.#core
     if (!core.handOver.push(shard, slot, length, device)) return core.drop(slot, Drop.HandOverFull)
+    if (core.observer !== null) core.observer.handedOver(slot)
     core.slab.give(slot)
     core.counters.values[Counter.HandedOver]++
     return HANDED_OVER

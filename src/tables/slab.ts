@@ -26,22 +26,18 @@ export class Slab {
   readonly slots: number
   readonly bytes: Uint8Array
   readonly words: Int32Array
-  /** Where `bytes` begins in the process's address space, for the kernel; 0 where nobody needs it. */
-  readonly address: number
   readonly #free: Int32Array
   #freeCount: number
 
   /**
    * @param memory at least `slots * STRIDE` bytes, aligned to a cache line
-   * @param address the memory's address in the process, or 0
    */
-  constructor(memory: ArrayBuffer, slots: number, address = 0) {
+  constructor(memory: ArrayBuffer, slots: number) {
     if (memory.byteLength < slots * STRIDE)
       throw new RangeError(`slab: ${slots} slots need ${slots * STRIDE} bytes, got ${memory.byteLength}`)
     this.slots = slots
     this.bytes = new Uint8Array(memory)
     this.words = new Int32Array(memory)
-    this.address = address
     this.#free = new Int32Array(slots)
     for (let slot = 0; slot < slots; slot++) this.#free[slot] = slots - 1 - slot
     this.#freeCount = slots
