@@ -155,7 +155,7 @@ export function walk(bytes: Uint8Array, at: number, end: number, found: Int32Arr
   let here = at + HEADER_LEN
   // Where the number of the header at `here` stands, for faults that are about that number.
   let named = at + NEXT_HEADER_FIELD
-  // A payload of no bytes with a hop-by-hop header is how a jumbogram begins; its true length is never looked at.
+  // A hop-by-hop header and a payload length of 0 is how a jumbogram begins; its true length is not looked at.
   if (protocol === Protocol.HopByHop && payloadLength(bytes, at) === 0)
     return stop(found, protocol, here, ChainFault.Jumbogram, PAYLOAD_LENGTH_FIELD)
 

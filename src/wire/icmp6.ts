@@ -46,6 +46,13 @@ export const Type = {
   ListenerReport2: 143,
 } as const
 
+// Types of a link that are known only to be kept there: RFC 3122, RFC 3971, RFC 4286.
+const INVERSE_SOLICITATION = 141
+const CERTIFICATE_SOLICITATION = 148
+const CERTIFICATE_ADVERTISEMENT = 149
+const MULTICAST_ROUTER_ADVERTISEMENT = 151
+const MULTICAST_ROUTER_TERMINATION = 153
+
 /** Codes of Destination Unreachable. RFC 4443 section 3.1. */
 export const Unreachable = {
   NoRoute: 0,
@@ -101,11 +108,15 @@ export const isError = (kind: number): boolean => kind < 128
 export const isEcho = (kind: number): boolean => kind === Type.EchoRequest || kind === Type.EchoReply
 
 /**
- * True of router, neighbor and listener discovery: messages of one link. RFC 4890 section 4.3.3 lists what
- * must not be forwarded.
+ * True of the messages of one link, which are never forwarded: listener, router and neighbor discovery,
+ * redirects, inverse and secure neighbor discovery, multicast router discovery. RFC 4890 section 4.3.3.
  */
 export const isLinkScoped = (kind: number): boolean =>
-  (kind >= Type.ListenerQuery && kind <= Type.Redirect) || kind === Type.ListenerReport2
+  (kind >= Type.ListenerQuery && kind <= Type.Redirect) ||
+  (kind >= INVERSE_SOLICITATION && kind <= Type.ListenerReport2) ||
+  kind === CERTIFICATE_SOLICITATION ||
+  kind === CERTIFICATE_ADVERTISEMENT ||
+  (kind >= MULTICAST_ROUTER_ADVERTISEMENT && kind <= MULTICAST_ROUTER_TERMINATION)
 
 /**
  * True when the checksum over `length` bytes, the whole message, is right.

@@ -14,7 +14,10 @@ const predicates4: Record<Predicate4, (word: number) => boolean> = {
   broadcast: address.isLimitedBroadcast4,
 }
 
-/** Both ends of every range and their neighbours: what they are, and whether they may be a source, a destination. */
+/**
+ * Both ends of every range and their neighbours: what they are, and whether they may be a source, a
+ * destination.
+ */
 const table4: [string, Predicate4[], 'source' | '', 'destination' | ''][] = [
   ['0.0.0.0', ['thisNetwork'], '', ''],
   ['0.255.255.255', ['thisNetwork'], '', ''],

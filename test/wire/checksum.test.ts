@@ -1,6 +1,7 @@
 /**
- * The checksum against arithmetic modulo 65535 (`verify.ts`), against the examples of the RFCs, and against itself: whatever is
- * updated incrementally must be what a full computation gives, for every value of the field.
+ * The checksum against arithmetic modulo 65535 (`verify.ts`), against the examples of the RFCs, and against
+ * itself: whatever is updated incrementally must be what a full computation gives, for every value of the
+ * field.
  */
 import fc from 'fast-check'
 import t from 'tap'
@@ -75,7 +76,7 @@ t.test('an updated checksum is the computed one, for every checksum there is', a
     [1, 0xfffe],
   ])
     for (let sum = 1; sum <= 0xffff; sum++) {
-      // The half that makes `from` and itself add up to `sum`; never 0, as no pseudo-header and no IP header is.
+      // What makes up `sum` with `from`; never 0, since no pseudo-header and no IP header is.
       const other = ((sum - from + 0xffff + 0xfffe) % 0xffff) + 1
       const before = slowChecksum([from >> 8, from & 0xff, other >> 8, other & 0xff])
       const after = slowChecksum([to >> 8, to & 0xff, other >> 8, other & 0xff])
@@ -98,7 +99,9 @@ t.test('a field of 0xffff, the other way to write 0, still holds after an update
   t.equal(checksum.update16(0xffff, 7, 7), 0)
 })
 
-/** A message of eight halves after a change of some of them, and the delta of the change as words and halves. */
+/**
+ * A message of eight halves after a change of some of them, and the delta of the change as words and halves.
+ */
 const change = fc.record({
   before: fc.array(half(), { minLength: 8, maxLength: 8 }),
   words: fc.uniqueArray(fc.record({ at: fc.nat(2), to: word() }), { selector: item => item.at }),

@@ -5,7 +5,10 @@ import { hex, packet4, piece4, slowChecksum, tcp4, udp4, verifyFrame, word4 } fr
 
 const { Fault, OptionFault } = ipv4
 
-/** 10.0.0.5 to 192.0.2.33, TCP, service 0xb9, identification 0xbeef, offset 1480, more, TTL 61, four bytes of options. */
+/**
+ * 10.0.0.5 to 192.0.2.33, TCP, service 0xb9, identification 0xbeef, offset 1480, more, TTL 61, four bytes of
+ * options.
+ */
 const header = hex('46b9 0040 beef 20b9 3d06 ce2f 0a00 0005 c000 0221 0101 0100')
 
 t.test('fields are read', async t => {
