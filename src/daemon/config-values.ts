@@ -45,7 +45,7 @@ function value<T>(expected: string, parse: (input: unknown) => T | Refusal) {
 
 /** A value as a message quotes it. */
 export function shown(input: unknown): string {
-  if (Array.isArray(input)) return 'a list'
+  if (Array.isArray(input)) return input.length === 0 ? 'an empty list' : 'a list'
   if (input === null) return 'nothing'
   if (typeof input === 'object') return 'a mapping'
   return JSON.stringify(input)

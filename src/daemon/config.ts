@@ -1,8 +1,8 @@
 /**
  * The lab or configuration file, as a model and settings.
  *
- * The file is read as a whole: every problem is found and reported at once, and one that has any gives nothing at all, so
- * a daemon that is told to read a wrong file again goes on with what it has. What a file leaves out gets AWS's
+ * The file is read as a whole and its problems are reported all at once (a mapping with a wrong value is not looked at
+ * further: what else it says may mean something else when that is mended). A file that has any gives nothing at all, so a daemon that is told to read a wrong file again goes on with what it has. What a file leaves out gets AWS's
  * defaults: main route table, default security group, egress open.
  */
 import { readFileSync } from 'node:fs'

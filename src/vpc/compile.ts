@@ -49,7 +49,7 @@ export interface Compiled {
 
 /**
  * Compiles the model. Settles it first.
- * @throws ModelError as `Model.settle`
+ * @throws ModelError as `Model.settle`; InvalidParameterValue for more than 65,536 devices, ENIs, VPCs or subnets
  */
 export function compile(model: Model, settings: CompileSettings = defaultSettings): Compiled {
   const { numbers } = model

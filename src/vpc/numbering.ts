@@ -1,8 +1,12 @@
 /**
  * Which number everything in a model has in this generation, by id or name.
  */
+import { ModelError } from './errors.ts'
 import type { Model } from './model.ts'
 import type { Attachment, Environment, FunctionConfiguration, NetworkInterface } from './resources.ts'
+
+/** The largest number that a flow record has room for: 16 bits of an ENI, and of a device or VPC in its scope. */
+const MAXIMUM = 65535
 
 /** Everything that has a number, with the numbers. */
 export interface Numbered {
@@ -17,7 +21,10 @@ export interface Numbered {
   readonly environment: ReadonlyMap<string, number>
 }
 
-/** Takes the numbers of everything in the settled model, within a generation of its numbers. */
+/**
+ * Takes the numbers of everything in the settled model, within a generation of its numbers.
+ * @throws ModelError InvalidParameterValue where there is more of something than records can number
+ */
 export function numberAll(model: Model): Numbered {
   const { numbers, functions } = model
   const attachments = model.attachments.all()
@@ -31,7 +38,15 @@ export function numberAll(model: Model): Numbered {
       if (eni !== undefined) users.set(eni, [...(users.get(eni) ?? []), configuration])
     }
   }
-  const take = (space: string, names: string[]) => numbers.takeAll(space, names)
+  const take = (space: string, names: string[], to = MAXIMUM) => {
+    if (names.length > to + 1)
+      throw new ModelError(
+        'InvalidParameterValue',
+        space,
+        `there are ${names.length} of ${space}, at most ${to + 1} fit`,
+      )
+    return numbers.takeAll(space, names, { to })
+  }
   return {
     attachments,
     interfaces,
@@ -56,6 +71,7 @@ export function numberAll(model: Model): Numbered {
     environment: take(
       'environment',
       environments.map(({ name }) => name),
+      Number.MAX_SAFE_INTEGER,
     ),
   }
 }

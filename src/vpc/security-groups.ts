@@ -5,8 +5,8 @@
  * members (VPC user guide, "Default security groups"). A rule that names a group means the interfaces that hold it and does
  * not import its rules. One permission has one peer here; an IpPermissions element with several is several permissions.
  */
-import { Protocol } from '../wire/protocol.ts'
-import { type Cidr, canonical, cidrText, sameCidr } from './cidr.ts'
+import { Protocol, protocolName } from '../wire/protocol.ts'
+import { type Cidr, canonical, cidrText } from './cidr.ts'
 import { ModelError } from './errors.ts'
 import { type Filters, select } from './filters.ts'
 import { resourceId } from './ids.ts'
@@ -241,14 +241,20 @@ export const hasPorts = (protocol: number): boolean =>
   protocol === Protocol.Icmp ||
   protocol === Protocol.Icmp6
 
-/** A rule in words: `6 80-80 10.0.0.0/24`. Two rules that mean the same read the same. */
+/** A rule in words: `tcp 80 10.0.0.0/24`. Two rules that mean the same read the same. */
 export function describeRule({ ipProtocol, fromPort, toPort, peer }: Permission): string {
+  const protocol = ipProtocol === ANY_PROTOCOL ? 'all' : protocolName(ipProtocol)
   const who = 'cidr' in peer ? cidrText(peer.cidr) : peer.groupId
-  return hasPorts(ipProtocol) ? `${ipProtocol} ${fromPort}-${toPort} ${who}` : `${ipProtocol} ${who}`
+  return [protocol, portsText(ipProtocol, fromPort, toPort), who].filter(word => word !== '').join(' ')
 }
 
-export const samePeer = (a: Peer, b: Peer): boolean =>
-  'cidr' in a ? 'cidr' in b && sameCidr(a.cidr, b.cidr) : 'groupId' in b && a.groupId === b.groupId
+function portsText(protocol: number, from: number, to: number): string {
+  if (!hasPorts(protocol)) return ''
+  if (protocol === Protocol.Tcp || protocol === Protocol.Udp)
+    return from === to ? String(from) : `${from}-${to}`
+  if (from === -1) return ''
+  return to === -1 ? `type ${from}` : `type ${from} code ${to}`
+}
 
 const rulesOf = (group: SecurityGroup) => [...group.ipPermissions, ...group.ipPermissionsEgress]
 
