@@ -22,7 +22,10 @@ export function addLabExec(lab: Command): void {
       .passThroughOptions(),
   )
     .addHelpText('after', DETAILS)
-    .action(async (name: string, command: string[], options: TargetOptions) => {
+    .action(async (name: string, words: string[], options: TargetOptions) => {
+      // Everything after the name is passed through, the separator too.
+      const command = words[0] === '--' ? words.slice(1) : words
+      if (command.length === 0) lab.error("error: missing required argument 'command'")
       needPrivilege(`v2n lab exec ${name}`)
       const { names } = stateOf(targetOf(options))
       process.exitCode = await runIn(namespaceOf(names, name), command)

@@ -7,7 +7,6 @@
  */
 import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import { errnoOf, Failure, wordsOf } from './failure.ts'
 
 /** Arguments of a request, as they came. The handler checks what it uses. */
@@ -29,8 +28,19 @@ type Answer =
   | { readonly ok: true; readonly result: unknown }
   | { readonly ok: false; readonly error: string; readonly hint: string }
 
-/** The longest request, bytes. */
-const LINE_MAX = 1 << 20
+/** The longest line. An answer with the status of a daemon with thousands of attachments is below this. */
+const LINE_MAX = 64 << 20
+
+/** Calls for each line that comes; hangs up on one that does not end. */
+function onLines(socket: Socket, line: (text: string) => void): void {
+  let pending = ''
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (pending + text).split('\n')
+    pending = lines.pop() ?? ''
+    if (pending.length > LINE_MAX) socket.destroy()
+    for (const one of lines) line(one)
+  })
+}
 
 export class ControlServer {
   readonly #server: Server
@@ -84,12 +94,7 @@ export class ControlServer {
       if (!socket.destroyed) socket.write(`${JSON.stringify(line)}\n`)
     }
     let before = Promise.resolve()
-    let pending = 0
-    socket.on('data', chunk => {
-      pending = chunk.includes(10) ? 0 : pending + chunk.length
-      if (pending > LINE_MAX) socket.destroy()
-    })
-    createInterface({ input: socket }).on('line', line => {
+    onLines(socket, line => {
       before = before.then(() => this.#answer(line, answer, hangUp.signal))
     })
   }
@@ -149,7 +154,7 @@ export function request(
       if (!answered)
         reject(new Failure(`The daemon hung up without an answer to ${verb}.`, 'Its log says why.'))
     })
-    createInterface({ input: socket }).on('line', line => {
+    onLines(socket, line => {
       const answer = JSON.parse(line) as Answer
       if ('progress' in answer) onProgress(answer.progress)
       else if (answer.ok) settle(() => resolve(answer.result))

@@ -1,0 +1,4 @@
+/** stub while it is written */
+import type { Command } from 'commander'
+/** stub */
+export function addFlows(_: Command): void {}
