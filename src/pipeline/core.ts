@@ -10,7 +10,7 @@ import { Leases } from '../nat/leases.ts'
 import { AddressMap } from '../tables/addresses.ts'
 import { Burst } from '../tables/burst.ts'
 import { Counter, Counters, counterSections } from '../tables/counters.ts'
-import type { Drop } from '../tables/drops.ts'
+import { Drop } from '../tables/drops.ts'
 import {
   COLD_WORDS,
   ENI,
@@ -93,6 +93,11 @@ export class Core {
   /** True while the frame at hand came from another shard: it is decided here, wherever its hash points. */
   takenOver = false
   observer: Observer | null = null
+  /** Of the last frame forwarded: whether it went from end A to end B. */
+  outward = false
+  /** Of the last frame dropped: why; of the last handed over: to which shard. */
+  lastDrop: Drop = Drop.None
+  handedTo = 0
   /** Sums of the burst, written to the counters when it ends. */
   framesOut = 0
   bytesOut = 0
@@ -156,6 +161,7 @@ export class Core {
   drop(slot: number, reason: Drop): number {
     if (this.observer !== null) this.observer.dropped(slot, reason)
     this.counters.drops[reason]++
+    this.lastDrop = reason
     this.slab.give(slot)
     return DROPPED
   }

@@ -196,14 +196,15 @@ export class Flow4 {
       }
     }
     const tag = hot[h + TAG]
-    passage.track(id, outward, tag & 0xff, transport, length - (transport - frame))
+    passage.track(id, outward, tag & 0xff, w, transport, length - (transport - frame))
     if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
     if ((tag & TAG_HOSTS) === 0) {
       passage.translate(id, outward, w, transport >> 2)
       this.#readdress(id, outward, w, true)
     } else this.#hop(w, 0)
+    passage.count(id, outward, length)
     if (cut) this.#originator.split4(slot, length, toDevice, mtu)
-    else passage.send(id, outward, slot, w, length, toDevice)
+    else passage.send(slot, w, length, toDevice)
     return id
   }
 
@@ -213,10 +214,13 @@ export class Flow4 {
     const w = frameAt(slot) >> 2
     if ((core.slab.words[w + 2] & 0xff) <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, outward)
-    if (length > core.plan.devices.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
+    const mtu = core.plan.devices.mtu[toDevice]
+    if (length > mtu && (core.slab.words[w + 1] & DONT_FRAGMENT) !== 0) return core.drop(slot, Drop.TooBig)
     if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w, false)
     else this.#hop(w, 0)
-    this.#passage.send(id, outward, slot, w, length, toDevice)
+    this.#passage.count(id, outward, length)
+    if (length > mtu) this.#originator.split4(slot, length, toDevice, mtu)
+    else this.#passage.send(slot, w, length, toDevice)
     return id
   }
 

@@ -192,14 +192,15 @@ export class Flow6 {
       if (!passage.segmentsFit(w, headers, mtu)) return this.#originator.tooBig6(slot, length, device, mtu)
     }
     const tag = hot[h + TAG]
-    passage.track(id, outward, tag & 0xff, transport, length - (transport - frame))
+    passage.track(id, outward, tag & 0xff, w, transport, length - (transport - frame))
     if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
     if ((tag & TAG_HOSTS) === 0) {
       passage.translate(id, outward, w, transport >> 2)
       this.#readdress(id, outward, w)
     }
     words[w + 1] -= HOP
-    passage.send(id, outward, slot, w, length, toDevice)
+    passage.count(id, outward, length)
+    passage.send(slot, w, length, toDevice)
     return id
   }
 
@@ -214,7 +215,8 @@ export class Flow6 {
     if (length > mtu) return this.#originator.tooBig6(slot, length, device, mtu)
     if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w)
     words[w + 1] -= HOP
-    this.#passage.send(id, outward, slot, w, length, toDevice)
+    this.#passage.count(id, outward, length)
+    this.#passage.send(slot, w, length, toDevice)
     return id
   }
 

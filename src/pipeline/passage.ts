@@ -4,6 +4,7 @@
  * `flow4.ts` and `flow6.ts` find the flow and rewrite addresses; both call this.
  */
 import { classOf } from '../nat/conntrack.ts'
+import { clampSegmentSize } from '../nat/mss.ts'
 import { CLASS_MASK, mayReopen, RENEWS, STRAY, track } from '../nat/tcp.ts'
 import { TimeoutClass } from '../nat/timeouts.ts'
 import { Counter } from '../tables/counters.ts'
@@ -23,6 +24,7 @@ import {
   STATE,
   TAG,
   TAG_HOSTS,
+  TAG_IPV6,
   TRANSLATED,
 } from '../tables/flows.ts'
 import { addDelta, addDeltaPartial, addDeltaUdp } from '../wire/checksum.ts'
@@ -33,6 +35,8 @@ import { type Core, HANDED_OVER } from './core.ts'
 const VNET_FLAGS = -3
 const VNET_GSO_SIZE = -2
 const NEEDS_CSUM = 1
+/** The flag in a TCP header. */
+const SYN = 2
 const DATA_VALID = 2
 
 /** The tag of a flow between hosts. */
@@ -70,6 +74,7 @@ export class Passage {
     if (!core.handOver.push(shard, slot, length, device)) return core.drop(slot, Drop.HandOverFull)
     if (core.observer !== null) core.observer.handedOver(slot)
     core.slab.give(slot)
+    core.handedTo = shard
     core.counters.values[Counter.HandedOver]++
     return HANDED_OVER
   }
@@ -87,10 +92,11 @@ export class Passage {
 
   /**
    * Tracks a frame: the state of TCP, the first answer of UDP, the flow's place in its LRU list.
+   * @param w word index of the IP header
    * @param transport byte offset of the transport header in the slab
    * @param bytes of the transport header and the payload
    */
-  track(id: FlowId, outward: boolean, protocol: number, transport: number, bytes: number): void {
+  track(id: FlowId, outward: boolean, protocol: number, w: number, transport: number, bytes: number): void {
     const core = this.#core
     const hot = core.flows.hot
     const at = id * HOT_WORDS
@@ -98,6 +104,7 @@ export class Passage {
     if (protocol === Protocol.Tcp) {
       const frame = core.slab.bytes
       const payload = bytes - ((frame[transport + 12] >>> 4) << 2)
+      if ((frame[transport + 13] & SYN) !== 0) this.#clamp(id, outward, w, transport)
       const verdict = track(core.flows, id, outward, frame, transport, payload)
       const timeoutClass = verdict & CLASS_MASK
       if (timeoutClass !== classOf(hot[at + STATE])) core.conntrack.setClass(id, timeoutClass, core.now)
@@ -158,10 +165,23 @@ export class Passage {
     }
   }
 
-  /** Counts a frame and sends it. */
-  send(id: FlowId, outward: boolean, slot: number, w: number, length: number, device: number): void {
+  /** Lowers the segment size that a SYN offers to what both devices of the flow carry. */
+  #clamp(id: FlowId, outward: boolean, w: number, transport: number): void {
+    const core = this.#core
+    const { devices, settings } = core.plan
+    if (!settings.clampMss) return
+    const mtu = Math.min(devices.mtu[this.deviceOf(id, outward)], devices.mtu[this.deviceOf(id, !outward)])
+    const wide = (core.flows.hot[id * HOT_WORDS + TAG] & TAG_IPV6) !== 0
+    const partial = (core.slab.words[w + VNET_FLAGS] & NEEDS_CSUM) !== 0
+    if (clampSegmentSize(core.slab.bytes, transport, mtu, wide, partial))
+      core.counters.values[Counter.MssClamped]++
+  }
+
+  /** Counts a frame that leaves for its flow. */
+  count(id: FlowId, outward: boolean, length: number): void {
     const core = this.#core
     const { hot, bytes } = core.flows
+    core.outward = outward
     if (outward) {
       hot[id * HOT_WORDS + PACKETS_OUT]++
       bytes[id * 8 + BYTES_OUT] += length
@@ -169,8 +189,13 @@ export class Passage {
       hot[id * HOT_WORDS + PACKETS_IN]++
       bytes[id * 8 + BYTES_IN] += length
     }
-    // What the sender's kernel knew to be right is for the receiver's to find out.
-    if ((core.slab.words[w + VNET_FLAGS] & DATA_VALID) !== 0) core.slab.words[w + VNET_FLAGS] &= ~DATA_VALID
+  }
+
+  /** Sends a frame as it came: what the sender's kernel knew to be right is for the receiver's to find out. */
+  send(slot: number, w: number, length: number, device: number): void {
+    const core = this.#core
+    const words = core.slab.words
+    if ((words[w + VNET_FLAGS] & DATA_VALID) !== 0) words[w + VNET_FLAGS] &= ~DATA_VALID
     core.emit(slot, length, device)
   }
 }

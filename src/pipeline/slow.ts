@@ -124,8 +124,7 @@ export class SlowPath {
     const found = this.#walk
     const chain = walk(bytes, at, at + total, found)
     if (chain !== ChainFault.None) return this.#chainFault(slot, total, device, chain)
-    const fragment = found[Walk.FragmentAt]
-    if (fragment >= 0) return this.#datagrams.arrive6(slot, total, device, fragment, found[Walk.TransportAt])
+    if (found[Walk.FragmentAt] >= 0) return this.#datagrams.arrive6(slot, total, device, found)
     return this.transport6(slot, total, device, found[Walk.Protocol], found[Walk.TransportAt], at + total)
   }
 
