@@ -19,6 +19,7 @@
  */
 import { Burst } from '../tables/burst.ts'
 import { FRAME_AT, MAX_FRAME, type Slab, STRIDE, VNET_LEN } from '../tables/slab.ts'
+import { countWriteFault, EAGAIN, EINTR, isGone } from './faults.ts'
 import type { Io, IoCounters } from './io.ts'
 import { check, native } from './native.ts'
 import { closeRing, ENTER_GETEVENTS, openRing, POLLIN, type Ring, RWF_NOWAIT, Sqe } from './rings.ts'
@@ -41,18 +42,9 @@ const Kind = { Read: 0, Write: 1, Poll: 2, Cancel: 3, Wake: 4 } as const
 
 const State = { None: 0, Active: 1, Idle: 2, Gone: 3 } as const
 
-/* errno, as completions carry it */
-const EIO = -5
-const EBADF = -9
-const EAGAIN = -11
-const ENOMEM = -12
+/* errno, as `enter` answers it */
 const EBUSY = -16
-const EFAULT = -14
-const ENODEV = -19
-const EINTR = -4
 const ETIME = -62
-const EBADFD = -77
-const ENOBUFS = -105
 
 const POLLERR_HUP = 0x8 | 0x10
 
@@ -301,7 +293,7 @@ export class UringIo implements Io {
       if (kind === Kind.Write) {
         this.#underWay[device]--
         slab.give(tag & SLOT_MASK)
-        if (result < 0) this.#writeFailed(result)
+        if (result < 0) countWriteFault(this.counters, result)
       } else if (kind === Kind.Read) {
         this.#underWay[device]--
         if (result > VNET_LEN) {
@@ -333,17 +325,8 @@ export class UringIo implements Io {
     }
   }
 
-  #writeFailed(error: number): void {
-    if (error === EAGAIN || error === ENOBUFS || error === ENOMEM) this.counters.deviceFull++
-    else if (error === EBADFD || error === EIO || error === ENODEV || error === EBADF)
-      this.counters.deviceGone++
-    else this.counters.writeFailed++
-  }
-
-  /** A queue whose device was deleted says EBADFD, and EFAULT while it is being deleted; a device that is down says EAGAIN. */
   #readFailed(device: number, error: number): void {
-    const gone = error === EBADFD || error === EFAULT || error === EBADF || error === EIO || error === ENODEV
-    if (!gone || this.#state[device] !== State.Active) return
+    if (!isGone(error) || this.#state[device] !== State.Active) return
     this.#deactivate(device)
     this.#state[device] = State.Gone
   }
