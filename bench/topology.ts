@@ -43,7 +43,7 @@ async function all(works: (() => Promise<unknown>)[]): Promise<void> {
  * @throws BenchError where a command fails; what was made by then is gone
  */
 export async function kernelRoad(signal?: AbortSignal): Promise<Road> {
-  const name = `v2nbench${process.pid}`
+  const name = `v2nbench${process.pid}-kernel`
   const [sender, router, receiver] = [`${name}-s`, `${name}-r`, `${name}-d`]
   const made: string[] = []
   const road: Road = {
