@@ -5,6 +5,7 @@
  * environments, or of hosts, behind one device in a given namespace or the machine's own. A device carries either
  * environments or hosts, and hosts of one VPC only, since a shard tells from the device alone which way a packet goes.
  */
+import { cidrText, overlaps } from './cidr.ts'
 import { ModelError } from './errors.ts'
 import type { Model } from './model.ts'
 import { byCodeUnits } from './numbers.ts'
@@ -31,7 +32,7 @@ export class Attachments {
 
   /**
    * Adds a device. A routed one that is there already, on the same side and with the same MTU, gets the further prefixes.
-   * @throws ModelError Attachment.Conflict where the device is taken; InvalidParameterValue for an impossible MTU
+   * @throws ModelError Attachment.Conflict where the device is taken or a prefix overlaps; InvalidParameterValue for an impossible MTU
    */
   create(request: Omit<Attachment, 'name'>): Attachment {
     const { kind, side, namespace, device, mtu } = request
@@ -58,6 +59,15 @@ export class Attachments {
         )
       if (existing.mtu !== mtu)
         throw new ModelError('Attachment.Conflict', name, `${where} has MTU ${existing.mtu} and ${mtu}`)
+      for (const prefix of request.prefixes) {
+        const other = existing.prefixes.find(other => overlaps(other, prefix))
+        if (other !== undefined)
+          throw new ModelError(
+            'Attachment.Conflict',
+            name,
+            `${cidrText(prefix)} overlaps ${cidrText(other)}, which is behind ${where} already`,
+          )
+      }
       existing.prefixes = [...existing.prefixes, ...request.prefixes]
       return existing
     }

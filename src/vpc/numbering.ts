@@ -35,7 +35,10 @@ export function numberAll(model: Model): Numbered {
     const { subnetIds, securityGroupIds } = configuration.vpcConfig
     for (const subnetId of subnetIds) {
       const eni = model.interfaces.findHyperplane(subnetId, securityGroupIds)
-      if (eni !== undefined) users.set(eni, [...(users.get(eni) ?? []), configuration])
+      if (eni === undefined) continue
+      const known = users.get(eni)
+      if (known === undefined) users.set(eni, [configuration])
+      else known.push(configuration)
     }
   }
   const take = (space: string, names: string[], to = MAXIMUM) => {

@@ -6,14 +6,15 @@
  * - Hosts in dual-stack subnets, and hyperplane ENIs with a function that may use IPv6, get an IPv6 address with the same host
  *   part as the IPv4 address: 10.0.1.20 in a /24 is …::14. Where somebody was given that very address, the
  *   first free of …::1:0:14, …::2:0:14, … is taken.
- * - Environments get inside addresses in order, IPv4 and IPv6 with the same host part.
+ * - Environments get inside addresses in order, IPv4 and IPv6 with the same host part; one whose IPv4 address was given gets
+ *   …::10.0.0.5 of it.
  * - Functions with all of their ENIs become Active.
  */
-import { addressAt, addressText, type Cidr, offsetIn, sizeOf } from './cidr.ts'
+import { addressAt, addressText, type Cidr, cidrText, offsetIn, plainValue, sizeOf } from './cidr.ts'
 import { ModelError } from './errors.ts'
 import type { Model } from './model.ts'
 import { byCodeUnits } from './numbers.ts'
-import type { Environment, NetworkInterface, Subnet } from './resources.ts'
+import type { NetworkInterface, Subnet } from './resources.ts'
 import { RESERVED_FIRST, RESERVED_LAST } from './subnets.ts'
 
 /** The inside router's place in the inside prefixes of both families. */
@@ -89,21 +90,26 @@ function derived(eni: NetworkInterface, cidr: Cidr, cidr6: Cidr, taken: Readonly
 }
 
 function settleInside({ functions, insideCidr, insideIpv6Cidr, numbers }: Model): void {
-  const automatic = functions.environments().filter(({ explicit }) => !explicit.ipv4 || !explicit.ipv6)
+  const environments = functions.environments()
+  const automatic = environments.filter(({ explicit }) => !explicit.ipv4)
   const last = Math.min(sizeOf(insideCidr), sizeOf(insideIpv6Cidr)) - 2
-  const names = automatic.map(({ name }) => name)
-  if (names.length > last - INSIDE_ROUTER)
+  const room = last - INSIDE_ROUTER
+  if (automatic.length > room)
     throw new ModelError(
       'InvalidParameterValue',
-      'daemon.insideCidr',
-      `${names.length} environments need inside addresses, and there are ${last - INSIDE_ROUTER}`,
+      'inside',
+      `${automatic.length} environments need an inside address, and ${cidrText(insideCidr)} has ${room} for them`,
     )
-  const chosen = numbers.takeAll('inside', names, { from: INSIDE_ROUTER + 1, to: last })
-  for (const environment of automatic)
-    assignInside(environment, chosen.get(environment.name)!, insideCidr, insideIpv6Cidr)
-}
-
-function assignInside(environment: Environment, host: number, cidr: Cidr, cidr6: Cidr): void {
-  if (!environment.explicit.ipv4) environment.insideAddress = addressAt(cidr, host)
-  if (!environment.explicit.ipv6) environment.insideIpv6Address = addressAt(cidr6, host)
+  const chosen = numbers.takeAll(
+    'inside',
+    automatic.map(({ name }) => name),
+    { from: INSIDE_ROUTER + 1, to: last },
+  )
+  for (const environment of environments) {
+    const host = chosen.get(environment.name)
+    if (host !== undefined) environment.insideAddress = addressAt(insideCidr, host)
+    if (environment.explicit.ipv6) continue
+    // Where only the IPv4 address was given, the whole of it is the host part.
+    environment.insideIpv6Address = addressAt(insideIpv6Cidr, host ?? plainValue(environment.insideAddress!))
+  }
 }
