@@ -3,6 +3,7 @@
  *
  * Results go to stdout, progress to stderr. Exit status 0 done, 1 failed with a reason, 2 wrong usage.
  */
+import os from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { EngineResult } from './engine.ts'
 import { describe } from './machine.ts'
@@ -37,6 +38,9 @@ function interruption(): AbortSignal {
 const numbers =
   (low: number, high: number) =>
   (text: string): number[] => [...new Set(text.split(',').map(number(low, high)))]
+
+/** Numbers of cores, or none of them. */
+const cores = (text: string): number[] => (text === 'none' ? [] : numbers(0, os.cpus().length - 1)(text))
 
 const mega = (value: number): string => `${(value / 1e6).toFixed(3)} M`
 const giga = (value: number): string => `${(value / 1e9).toFixed(2)} G`
@@ -108,6 +112,8 @@ benchmark(
   .option('--rounds <n>', 'measurements of each', number(1, 100), 5)
   .option('--seconds <s>', 'length of one measurement', number(0.5, 60, { whole: false }), 2)
   .option('--flows <n>', 'UDP flows', number(1, 60_000), 1)
+  .option('--shards <n>', "the lab's shards", number(1, 64), 1)
+  .option('--cores <n,…>', 'cores of the shards in turn, or none (default: from the second on)', cores)
   .addOption(new Option('--only <road>', 'measure one road alone').choices(['v2n', 'kernel']))
   .action(async options => {
     if (process.getuid?.() !== 0)
@@ -115,6 +121,7 @@ benchmark(
     const { wire } = await import('./wire.ts')
     const { result, values } = await wire({
       ...options,
+      cores: options.cores ?? Array.from(os.cpus(), (_, core) => (core + 1) % os.cpus().length),
       progress: options.progress || process.stderr.isTTY,
       signal: interruption(),
     })

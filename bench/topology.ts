@@ -100,8 +100,9 @@ async function link(
 }
 
 /** The lab of V2N's road: one function with one environment, one host that lets everything of that function in. */
-const labFile = (name: string): string => `
+const labFile = (name: string, daemon: string): string => `
 lab: { name: ${name}, prefix: ${name}- }
+daemon: ${daemon}
 vpc:
   cidr: 10.98.0.0/16
   subnets:
@@ -115,15 +116,24 @@ functions:
   s: { subnets: [app], securityGroups: [sender], environments: 1 }
 `
 
+/** How the daemon of V2N's road runs. */
+export interface Shards {
+  /** Threads. */
+  readonly shards: number
+  /** Cores that they are pinned to, in turn; none to let them wander. */
+  readonly cores: readonly number[]
+}
+
 /**
  * Brings a V2N lab up.
  * @throws BenchError where `v2n lab up` fails; the lab is taken down then
  */
-export async function v2nRoad(signal?: AbortSignal): Promise<Road> {
+export async function v2nRoad({ shards, cores }: Shards, signal?: AbortSignal): Promise<Road> {
   const name = `v2nbench${process.pid}`
   const folder = mkdtempSync(join(tmpdir(), 'v2n-bench-'))
   const file = join(folder, 'lab.yaml')
-  writeFileSync(file, labFile(name))
+  const pin = cores.length === 0 ? 'false' : `[${cores.join(', ')}]`
+  writeFileSync(file, labFile(name, `{ shards: ${shards}, pin: ${pin} }`))
   const v2n = fileURLToPath(new URL('../src/cli/v2n.js', import.meta.url))
   const lab = (verb: string, limits: { signal?: AbortSignal } = {}) =>
     run([process.execPath, v2n, 'lab', verb, file], { seconds: LAB_SECONDS, ...limits })

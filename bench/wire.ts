@@ -9,12 +9,12 @@ import { type Machine, machine } from './machine.ts'
 import { requirePrograms } from './programs.ts'
 import { Progress } from './progress.ts'
 import { median, takeTurns } from './statistics.ts'
-import { kernelRoad, type Road, v2nRoad } from './topology.ts'
+import { kernelRoad, type Road, type Shards, v2nRoad } from './topology.ts'
 import { type Delivery, tcp, tcpSeconds, udp, udpSeconds } from './traffic.ts'
 
 const PACKET_BYTES = 64
 
-export interface WireOptions {
+export interface WireOptions extends Shards {
   readonly rounds: number
   /** Measured time of one UDP flood, and of one TCP stream. */
   readonly seconds: number
@@ -62,7 +62,7 @@ export async function wire(options: WireOptions): Promise<{ result: WireResult; 
   const roads: Partial<Record<RoadName, Road>> = {}
   try {
     if (options.only !== 'v2n') roads.kernel = await kernelRoad(options.signal)
-    if (options.only !== 'kernel') roads.v2n = await v2nRoad(options.signal)
+    if (options.only !== 'kernel') roads.v2n = await v2nRoad(options, options.signal)
     const values = await measure(roads, options)
     return { result: { udp64: compare(values.udp64), tcp: compare(values.tcp), machine: where }, values }
   } finally {
