@@ -69,7 +69,7 @@ export class Pipeline {
     this.#flow4 = new Flow4(this.core, admission, originator, passage)
     this.#flow6 = new Flow6(this.core, admission, originator, passage)
     const dispatch = new Dispatch(this.core, this.#flow4, this.#flow6)
-    const errors = new Errors(this.core, this.#flow4, this.#flow6, passage)
+    const errors = new Errors(this.core, admission, this.#flow4, this.#flow6, passage)
     this.#datagrams = new Datagrams(this.core, this.#flow4, this.#flow6)
     this.#slow = new SlowPath(this.core, dispatch, originator, errors, this.#datagrams)
     this.#datagrams.connect(this.#slow)

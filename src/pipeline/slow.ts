@@ -8,7 +8,6 @@
 import { Drop } from '../tables/drops.ts'
 import { frameAt, VNET_LEN } from '../tables/slab.ts'
 import { load32 } from '../wire/bytes.ts'
-import { pseudoSum6 } from '../wire/checksum.ts'
 import { ChainFault, WALK_LEN, Walk, walk } from '../wire/extensions.ts'
 import * as icmp from '../wire/icmp.ts'
 import * as icmp6 from '../wire/icmp6.ts'
@@ -108,7 +107,8 @@ export class SlowPath {
       return this.#dispatch.packet4(slot, length, transport, protocol, load32(bytes, transport), device)
     if (protocol !== Protocol.Icmp) return core.drop(slot, Drop.ProtocolUnsupported)
     const type = icmp.type(bytes, transport)
-    if (icmp.isError(type)) return this.#errors.translate4(slot, length, transport, device)
+    if (icmp.isError(type))
+      return this.#errors.translate4(slot, length, transport, device, end === at + length)
     if (type !== icmp.Type.Echo && type !== icmp.Type.EchoReply) return core.drop(slot, Drop.IcmpType)
     const identifier = load32(bytes, transport + 4) & 0xffff
     return this.#dispatch.packet4(slot, length, transport, protocol, identifier, device)
@@ -153,7 +153,8 @@ export class SlowPath {
     if (protocol !== Protocol.Icmp6) return core.drop(slot, Drop.ProtocolUnsupported)
     const type = icmp6.type(bytes, transport)
     if (icmp6.isLinkScoped(type)) return core.drop(slot, Drop.NeighborDiscovery)
-    if (icmp6.isError(type)) return this.#errors.translate6(slot, length, transport, device)
+    if (icmp6.isError(type))
+      return this.#errors.translate6(slot, length, transport, device, end === at + length)
     if (!icmp6.isEcho(type)) return core.drop(slot, Drop.IcmpType)
     const identifier = load32(bytes, transport + 4) & 0xffff
     return this.#dispatch.packet6(slot, length, transport, protocol, identifier, device)
@@ -186,7 +187,3 @@ export class SlowPath {
     return this.#core.drop(slot, CHAIN[fault])
   }
 }
-
-/** The pseudo-header's sum for an ICMPv6 message of this packet. */
-export const icmp6Pseudo = (bytes: Uint8Array, at: number, length: number): number =>
-  pseudoSum6(bytes, ipv6.addressesAt(at), Protocol.Icmp6, length)

@@ -44,6 +44,8 @@ export const Counter = {
   /** Generation of the plan in force, and the tick of the last turn: for readers. */
   Generation: 19,
   Tick: 20,
+  /** ICMP errors of others that were translated or passed on. */
+  ErrorsTranslated: 21,
 } as const
 export type Counter = (typeof Counter)[keyof typeof Counter]
 
