@@ -1,6 +1,7 @@
 #include "binding.h"
 
 #include <cerrno>
+#include <cmath>
 #include <mutex>
 #include <unordered_map>
 
@@ -62,23 +63,21 @@ Call::Call(napi_env env, napi_callback_info info) : env_(env) {
   environment_ = static_cast<Environment*>(data);
 }
 
-int32_t Call::Int(std::size_t index) {
-  int32_t value = 0;
-  if (napi_get_value_int32(env_, arguments_[index], &value) != napi_ok) ok_ = false;
-  return value;
+// Node would make 0 of NaN and cut off fractions and upper bits; as a descriptor that would be somebody else's.
+double Call::Whole(std::size_t index, double lowest, double highest) {
+  double value = 0;
+  if (napi_get_value_double(env_, arguments_[index], &value) == napi_ok && value >= lowest && value <= highest &&
+      value == std::trunc(value))
+    return value;
+  ok_ = false;
+  return 0;
 }
 
-uint32_t Call::Unsigned(std::size_t index) {
-  uint32_t value = 0;
-  if (napi_get_value_uint32(env_, arguments_[index], &value) != napi_ok) ok_ = false;
-  return value;
-}
+int32_t Call::Int(std::size_t index) { return static_cast<int32_t>(Whole(index, INT32_MIN, INT32_MAX)); }
 
-int64_t Call::Long(std::size_t index) {
-  int64_t value = 0;
-  if (napi_get_value_int64(env_, arguments_[index], &value) != napi_ok) ok_ = false;
-  return value;
-}
+uint32_t Call::Unsigned(std::size_t index) { return static_cast<uint32_t>(Whole(index, 0, UINT32_MAX)); }
+
+int64_t Call::Long(std::size_t index) { return static_cast<int64_t>(Whole(index, -0x1p53, 0x1p53)); }
 
 std::string Call::Text(std::size_t index) {
   std::size_t length = 0;

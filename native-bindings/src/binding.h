@@ -53,9 +53,9 @@ class Call {
   Environment& environment() const { return *environment_; }
   bool ok() const { return ok_; }
 
+  // Numbers have to be whole and within the type; up to 2^53 for `Long`, such as sizes.
   int32_t Int(std::size_t index);
   uint32_t Unsigned(std::size_t index);
-  // Whole numbers up to 2^53, such as sizes.
   int64_t Long(std::size_t index);
   std::string Text(std::size_t index);
   napi_value Raw(std::size_t index) const { return arguments_[index]; }
@@ -74,6 +74,8 @@ class Call {
   napi_value Number(double value) const;
 
  private:
+  double Whole(std::size_t index, double lowest, double highest);
+
   napi_env env_;
   Environment* environment_ = nullptr;
   napi_value arguments_[kMaxArguments];
