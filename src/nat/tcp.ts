@@ -148,6 +148,9 @@ function listen(
   const state = tcpStateOf(word)
   const byBeginner = isBeginner(word, fromA)
   const event = eventOf(tcp.flags(bytes, at))
+  // After an RST nothing is judged any more. What end A goes on to send keeps the flow for that end (RFC 7857 section 2.2).
+  if (state === TcpState.Closed)
+    return classOfState(state) | (fromA && event !== TcpEvent.Rst && event !== TcpEvent.Syn ? RENEWS : 0)
   if (event === TcpEvent.Rst) {
     if (!believesReset(cold, id, state, fromA, byBeginner, bytes, at)) return classOfState(state) | STRAY
     return enter(hot, id, state, nextState(state, event, byBeginner))

@@ -193,7 +193,8 @@ conversation(
     ...opening,
     ['A', 'R', 1001, 0, 'closed', { timeout: 'tcp-closed', renews: true }],
     ['A', 'R', 1001, 0, 'closed', { renews: false }],
-    ['B', 'PA', 5001, 1001, 'closed', { bytes: 100, timeout: 'tcp-closed', renews: true }],
+    ['B', 'PA', 5001, 1001, 'closed', { bytes: 100, timeout: 'tcp-closed', renews: false }],
+    ['A', 'A', 1001, 5101, 'closed', { timeout: 'tcp-closed', renews: true }],
   ],
 )
 
