@@ -43,7 +43,7 @@ export class Conntrack {
   readonly #lru: Lru
   readonly #leases: Leases
   readonly #values: Float64Array
-  #timeouts = new Int32Array(TIMEOUT_CLASSES)
+  #timeouts: Int32Array = new Int32Array(TIMEOUT_CLASSES)
   /** One more than the largest ENI slot in use. */
   #enis = 0
   #cursor = 0

@@ -77,7 +77,7 @@ export class Leases {
   /** Counts a connection more on the ENI, if it may carry one. */
   claim(eni: number, family: number): boolean {
     const ports = this.#ports[eni]
-    return ports !== undefined && ports.claim(family)
+    return ports?.claim(family) ?? false
   }
 
   unclaim(eni: number, family: number): void {
