@@ -184,7 +184,8 @@ t.test('no any, no default export', async t => {
  */
 function needsDocstring(source: Source, node: ts.Node): boolean {
   if (!hasModifier(node, ts.SyntaxKind.ExportKeyword)) return false
-  if (ts.isFunctionDeclaration(node)) return source.layer !== 'wire' || (node.body?.statements.length ?? 0) > 1
+  if (ts.isFunctionDeclaration(node))
+    return source.layer !== 'wire' || (node.body?.statements.length ?? 0) > 1
   if (ts.isClassDeclaration(node)) return source.tree.statements.filter(ts.isClassDeclaration).length > 1
   if (!ts.isVariableStatement(node)) return false
   const functions = node.declarationList.declarations
