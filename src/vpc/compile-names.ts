@@ -5,7 +5,7 @@ import { addressText, type Cidr, cidrText, single } from './cidr.ts'
 import type { CompiledRules } from './compile-rules.ts'
 import type { Model } from './model.ts'
 import type { DeviceNames, EniNames, EnvironmentNames, PlanNames, SubnetNames } from './names.ts'
-import { lengthOf, type Numbered } from './numbering.ts'
+import type { Numbered } from './numbering.ts'
 import type { NetworkInterface } from './resources.ts'
 import { describeRule } from './security-groups.ts'
 
@@ -15,7 +15,7 @@ export function compileNames(
   rules: CompiledRules,
   generation: number,
 ): PlanNames {
-  const vpcs: ({ name: string; vpcId: string } | null)[] = new Array(lengthOf(numbered.vpc)).fill(null)
+  const vpcs: ({ name: string; vpcId: string } | null)[] = new Array(numbered.sizes.vpc).fill(null)
   for (const { vpcId, name } of model.vpcs.all()) vpcs[numbered.vpc.get(vpcId)!] = { name, vpcId }
   return {
     generation,

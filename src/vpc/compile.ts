@@ -14,7 +14,7 @@ import { type CompiledRoutes, compileRoutes } from './compile-routes.ts'
 import { type CompiledRules, compileRules } from './compile-rules.ts'
 import type { Model } from './model.ts'
 import type { PlanNames } from './names.ts'
-import { lengthOf, type Numbered, numberAll } from './numbering.ts'
+import { type Numbered, numberAll } from './numbering.ts'
 import {
   DeviceKind,
   EniFlag,
@@ -84,8 +84,8 @@ export function compile(model: Model, settings: CompileSettings = defaultSetting
   return { plan, names: compileNames(numbered, model, rules, generation) }
 }
 
-function devicesOf({ attachments, device, vpc }: Numbered, model: Model): PlanDevices {
-  const length = lengthOf(device)
+function devicesOf({ attachments, device, vpc, sizes }: Numbered, model: Model): PlanDevices {
+  const length = sizes.device
   const devices = { kind: new Uint8Array(length), vpc: new Uint16Array(length), mtu: new Int32Array(length) }
   for (const attachment of attachments) {
     const number = device.get(attachment.name)!
@@ -101,10 +101,10 @@ const flagsOf = ({ echo, vpcConfig }: FunctionConfiguration): number =>
   (echo ? EniFlag.Echo : 0) | (vpcConfig.ipv6AllowedForDualStack ? EniFlag.Ipv6 : 0)
 
 function environmentsOf(
-  { environments, environment, device, eni }: Numbered,
+  { environments, environment, device, eni, sizes }: Numbered,
   model: Model,
 ): PlanEnvironments {
-  const length = lengthOf(environment)
+  const length = sizes.environment
   const result = {
     eni: new Int32Array(length).fill(NOTHING),
     device: new Int32Array(length).fill(NOTHING),
@@ -146,8 +146,11 @@ function addressEntries({ interfaces, vpc, eni }: Numbered): AddressEntry[] {
   )
 }
 
-function enisOf({ interfaces, users, eni, vpc, subnet, device }: Numbered, rules: CompiledRules): PlanEnis {
-  const length = lengthOf(eni)
+function enisOf(
+  { interfaces, users, eni, vpc, subnet, device, sizes }: Numbered,
+  rules: CompiledRules,
+): PlanEnis {
+  const length = sizes.eni
   const enis = {
     kind: new Uint8Array(length),
     flags: new Uint8Array(length),
@@ -172,8 +175,8 @@ function enisOf({ interfaces, users, eni, vpc, subnet, device }: Numbered, rules
   return enis
 }
 
-function subnetsOf({ subnet, vpc }: Numbered, model: Model, routes: CompiledRoutes): PlanSubnets {
-  const length = lengthOf(subnet)
+function subnetsOf({ subnet, vpc, sizes }: Numbered, model: Model, routes: CompiledRoutes): PlanSubnets {
+  const length = sizes.subnet
   const tableNumber = new Map(routes.tableIds.map((id, number) => [id, number]))
   const subnets = {
     vpc: new Uint16Array(length),

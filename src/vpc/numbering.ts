@@ -19,6 +19,11 @@ export interface Numbered {
   readonly device: ReadonlyMap<string, number>
   readonly eni: ReadonlyMap<string, number>
   readonly environment: ReadonlyMap<string, number>
+  /**
+   * Elements of arrays that these numbers index. It never shrinks, so that a number in a record, however old, is inside of
+   * every later plan.
+   */
+  readonly sizes: Readonly<Record<'vpc' | 'subnet' | 'device' | 'eni' | 'environment', number>>
 }
 
 /**
@@ -50,7 +55,7 @@ export function numberAll(model: Model): Numbered {
       )
     return numbers.takeAll(space, names, { to })
   }
-  return {
+  const numbered = {
     attachments,
     interfaces,
     environments,
@@ -77,11 +82,14 @@ export function numberAll(model: Model): Numbered {
       Number.MAX_SAFE_INTEGER,
     ),
   }
-}
-
-/** The length of an array that these numbers index. */
-export function lengthOf(numbers: ReadonlyMap<string, number>): number {
-  let length = 0
-  for (const number of numbers.values()) length = Math.max(length, number + 1)
-  return length
+  return {
+    ...numbered,
+    sizes: {
+      vpc: numbers.size('vpc'),
+      subnet: numbers.size('subnet'),
+      device: numbers.size('device'),
+      eni: numbers.size('eni'),
+      environment: numbers.size('environment'),
+    },
+  }
 }

@@ -19,9 +19,12 @@ interface Holder {
   seen: number
 }
 
-/** The state of a `Numbers`: per space, name to [number, generation that took it last]. */
+/** The state of a `Numbers`. */
 export interface NumbersJson {
   readonly generation: number
+  /** Per space, one more than the largest number ever given. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** Per space, name to [number, generation that took it last]. */
   readonly spaces: Readonly<Record<string, Readonly<Record<string, readonly [number, number]>>>>
 }
 
@@ -36,8 +39,11 @@ export class Numbers {
   #generation: number
   readonly #spaces = new Map<string, Map<string, Holder>>()
 
-  constructor(json: NumbersJson = { generation: 0, spaces: {} }) {
+  readonly #sizes: Map<string, number>
+
+  constructor(json: NumbersJson = { generation: 0, sizes: {}, spaces: {} }) {
     this.#generation = json.generation
+    this.#sizes = new Map(Object.entries(json.sizes))
     for (const [space, entries] of Object.entries(json.spaces)) {
       const holders = new Map<string, Holder>()
       for (const [name, [number, seen]] of Object.entries(entries)) holders.set(name, { number, seen })
@@ -94,6 +100,7 @@ export class Numbers {
       if (number === undefined) throw new RangeError(`numbers: nothing is left in ${space} for ${name}`)
       holders.set(name, { number, seen: this.#generation })
       taken.set(name, number)
+      if (number >= this.size(space)) this.#sizes.set(space, number + 1)
     }
     return taken
   }
@@ -101,6 +108,11 @@ export class Numbers {
   /** The number that a name has, or undefined. Asking does not take it. */
   find(space: string, name: string): number | undefined {
     return this.#spaces.get(space)?.get(name)?.number
+  }
+
+  /** One more than the largest number that the space ever gave: what an array indexed by its numbers must have. */
+  size(space: string): number {
+    return this.#sizes.get(space) ?? 0
   }
 
   copy(): Numbers {
@@ -113,7 +125,7 @@ export class Numbers {
       spaces[space] = Object.fromEntries(
         Array.from(holders, ([name, { number, seen }]) => [name, [number, seen]]),
       )
-    return { generation: this.#generation, spaces }
+    return { generation: this.#generation, sizes: Object.fromEntries(this.#sizes), spaces }
   }
 
   /** Takes away, and answers, the number of the name that was not taken for the longest time. */

@@ -68,6 +68,15 @@ t.test('spaces do not know of each other', async t => {
   t.equal(numbers.find('eni', 'a'), 0)
 })
 
+t.test('the size of a space never shrinks', async t => {
+  const numbers = new Numbers()
+  generation(numbers, ['a', 'b', 'c'])
+  for (let i = 0; i < 3; i++) generation(numbers, [])
+  t.equal(numbers.size('device'), 3)
+  t.equal(numbers.copy().size('device'), 3)
+  t.equal(numbers.size('eni'), 0)
+})
+
 t.test('what is written as JSON goes on where it was, and a copy goes its own way', async t => {
   const numbers = new Numbers()
   generation(numbers, ['a', '__proto__', 'c'])
