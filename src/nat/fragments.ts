@@ -110,9 +110,11 @@ export class FragmentTable {
   readonly #order = new Int32Array(MAX_PIECES)
   /** Key of the fragment at hand, and four words of zeros behind it. */
   readonly #key = new Int32Array(KEY_WORDS + 4)
-  readonly #hasher = new Hasher(crypto.getRandomValues(new Int32Array(HASH_KEYS)))
+  readonly #hasher: Hasher
 
-  constructor() {
+  /** @param secret HASH_KEYS uniformly random words */
+  constructor(secret = crypto.getRandomValues(new Int32Array(HASH_KEYS))) {
+    this.#hasher = new Hasher(secret)
     for (let id = 0; id < MAX_DATAGRAMS; id++)
       this.#datagrams[id * WORDS + YOUNGER] = id + 1 < MAX_DATAGRAMS ? id + 1 : NONE
   }
