@@ -98,9 +98,8 @@ export class Core {
   /** Of the last frame dropped: why; of the last handed over: to which shard. */
   lastDrop: Drop = Drop.None
   handedTo = 0
-  /** Sums of the burst, written to the counters when it ends. */
-  framesOut = 0
-  bytesOut = 0
+  /** MTU by device, of the plan in force. */
+  mtu: Int32Array
 
   constructor(options: CoreOptions, plan: Plan) {
     this.shard = options.shard
@@ -117,6 +116,7 @@ export class Core {
     this.output = new Burst(options.slab.slots)
     this.plan = plan
     this.generation = plan.generation
+    this.mtu = plan.devices.mtu
     this.sources = new AddressMap(plan.sources.slots)
     this.addresses = new AddressMap(plan.addresses.slots)
     this.#configure(plan)
@@ -126,6 +126,7 @@ export class Core {
   swap(plan: Plan): void {
     this.plan = plan
     this.generation = plan.generation
+    this.mtu = plan.devices.mtu
     this.sources = new AddressMap(plan.sources.slots)
     this.addresses = new AddressMap(plan.addresses.slots)
     this.#configure(plan)
@@ -153,8 +154,6 @@ export class Core {
   emit(slot: number, length: number, device: number): void {
     if (this.observer !== null) this.observer.sent(slot, length, device)
     this.output.add(slot, length, device)
-    this.framesOut++
-    this.bytesOut += length
   }
 
   /** Drops a frame: counts its reason and gives its slot back. The answer is the verdict DROPPED. */
@@ -171,14 +170,15 @@ export class Core {
     this.counters.drops[reason] += frames
   }
 
-  /** Writes the burst's sums to the counters. */
-  settle(): void {
-    const values = this.counters.values
-    values[Counter.FramesOut] += this.framesOut
-    values[Counter.BytesOut] += this.bytesOut
+  /** Counts what a burst has put into the output, from the frame at `first` on. */
+  settle(first: number): void {
+    const { values } = this.counters
+    const { count, length } = this.output
+    let bytes = 0
+    for (let i = first; i < count; i++) bytes += length[i]
+    values[Counter.FramesOut] += count - first
+    values[Counter.BytesOut] += bytes
     values[Counter.Held] = this.fragments.held
-    this.framesOut = 0
-    this.bytesOut = 0
   }
 
   #configure(plan: Plan): void {

@@ -81,7 +81,7 @@ export class Datagrams {
   expire(now: number): void {
     if (this.#fragments.held === 0) return
     this.#core.dropHeld(Drop.FragmentNoFirst, this.#fragments.expire(now))
-    this.#core.settle()
+    this.#core.settle(this.#core.output.count)
   }
 
   /** A fragment that did not make its datagram complete: it waits, or is dropped and takes others with it. */

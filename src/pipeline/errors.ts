@@ -89,7 +89,7 @@ export class Errors {
     if (refused !== Drop.None) return core.drop(slot, refused)
     if (ipv4.ttl(bytes, at) <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, !byA)
-    if (length > core.plan.devices.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
+    if (length > core.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
     if (!hosts) {
       const address = byA ? hot[h + A] : hot[h + TRANSLATED]
       translateError4(bytes, at, message, quote, byA, address, this.#port(id, byA))
@@ -120,7 +120,7 @@ export class Errors {
     if (refused !== Drop.None) return core.drop(slot, refused)
     if (ipv6.hopLimit(bytes, at) <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, !byA)
-    if (length > core.plan.devices.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
+    if (length > core.mtu[toDevice]) return core.drop(slot, Drop.TooBig)
     if (!hosts) {
       const from = byA ? core.flows.address6 : core.plan.enis.address6
       const address = byA ? id * ADDRESS6_WORDS : hot[id * HOT_WORDS + TRANSLATED] * 4

@@ -5,12 +5,15 @@
  * frames with options and first fragments take the same way as the common ones. A verdict is the flow's record number, DROPPED or HANDED_OVER.
  */
 
+import { SEEN_TICKS } from '../nat/conntrack.ts'
 import { Drop } from '../tables/drops.ts'
 import {
   A,
   B,
+  BYTES_IN,
+  BYTES_OUT,
   COLD_WORDS,
-  FLAG_CUT,
+  FLAG_ANSWERED,
   type FlowId,
   GENERATION,
   HOT_WORDS,
@@ -18,6 +21,9 @@ import {
   NEXT_ON_PORT,
   NO_FLOW,
   OUT,
+  PACKETS_IN,
+  PACKETS_OUT,
+  SEEN,
   STATE,
   TAG,
   TAG_HOSTS,
@@ -25,16 +31,20 @@ import {
 } from '../tables/flows.ts'
 import { frameAt } from '../tables/slab.ts'
 import { swap16 } from '../wire/bytes.ts'
-import { addSums, delta16 } from '../wire/checksum.ts'
+import { delta16 } from '../wire/checksum.ts'
+import { Protocol } from '../wire/protocol.ts'
 import type { Admission } from './admit.ts'
 import type { Core } from './core.ts'
 import type { Originator } from './originate.ts'
-import type { Passage } from './passage.ts'
+import { type Passage, scopeOf } from './passage.ts'
 
 /** What taking one hop off the TTL adds to the header's sum: its half falls by one. */
 const TTL_DELTA = 0xfffe
 /** The DF bit in the second word of a header. */
 const DONT_FRAGMENT = 0x40 << 16
+/* What `#obstacle` answers where there is none, or one that cutting the packet removes. */
+const PASS = 0
+const CUT = 1
 
 /** Whether the ends of a flow between hosts come in the other order than source and destination. */
 export const isSwapped4 = (source: number, destination: number, ports: number): boolean =>
@@ -48,6 +58,9 @@ export class Flow4 {
   readonly #admission: Admission
   readonly #originator: Originator
   readonly #passage: Passage
+  readonly #hot: Int32Array
+  readonly #bytes: Float64Array
+  readonly #words: Int32Array
   /** Identification of the last translated datagram that may be fragmented; shards draw from different residues. */
   #identification: number
 
@@ -56,6 +69,9 @@ export class Flow4 {
     this.#admission = admission
     this.#originator = originator
     this.#passage = passage
+    this.#hot = core.flows.hot
+    this.#bytes = core.flows.bytes
+    this.#words = core.slab.words
     this.#identification = core.shard
   }
 
@@ -163,7 +179,11 @@ export class Flow4 {
     return this.forward(id, !swapped, slot, length, transport, device)
   }
 
-  /** Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, counters, addresses, checksums. */
+  /**
+   * Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, translation, counters.
+   *
+   * One function on purpose: a call costs as much here as what it would do, see bench/README.md, "calls".
+   */
   forward(
     id: FlowId,
     outward: boolean,
@@ -173,39 +193,86 @@ export class Flow4 {
     device: number,
   ): number {
     const core = this.#core
-    const passage = this.#passage
-    const hot = core.flows.hot
+    const hot = this.#hot
+    const words = this.#words
     const h = id * HOT_WORDS
-    if (hot[h + GENERATION] !== core.generation) {
+    const w = frameAt(slot) >> 2
+    const tag = hot[h + TAG]
+    const hosts = (tag & TAG_HOSTS) !== 0
+    const toDevice = outward ? hot[h + OUT] >>> 16 : hosts ? hot[h + TRANSLATED] : scopeOf(tag)
+    let cut = false
+    if (
+      hot[h + GENERATION] !== core.generation ||
+      (words[w + 2] & 0xff) <= 1 ||
+      length > core.mtu[toDevice]
+    ) {
+      const verdict = this.#obstacle(id, outward, slot, length, transport, device)
+      if (verdict < 0) return verdict
+      cut = verdict === CUT
+    }
+    // The common cases of UDP need no more than this; the rest is the passage's.
+    if ((tag & 0xff) !== Protocol.Udp || hosts || (!outward && (hot[h + STATE] & FLAG_ANSWERED) === 0))
+      this.#passage.track(id, outward, tag & 0xff, w, transport, length - (transport - (w << 2)))
+    else if (outward && ((core.now - hot[h + SEEN]) | 0) >= SEEN_TICKS) core.conntrack.touch(id, core.now)
+
+    // Sum of what changes in the header: the hop, the address, the identification.
+    let delta = TTL_DELTA
+    if (!hosts) {
+      this.#passage.translate(id, outward, w, transport >> 2)
+      if (outward) {
+        delta += hot[h + LEASE] >>> 16
+        words[w + 3] = hot[h + TRANSLATED]
+        if ((words[w + 1] & DONT_FRAGMENT) === 0) delta += this.#renumber(w, true)
+      } else {
+        delta += (hot[h + LEASE] >>> 16) ^ 0xffff
+        words[w + 4] = hot[h + A]
+      }
+    }
+    const third = words[w + 2]
+    const sum = (~(third >>> 16) & 0xffff) + delta
+    const once = (sum & 0xffff) + (sum >>> 16)
+    words[w + 2] = ((third & 0xffff) - 1) | (~((once & 0xffff) + (once >>> 16)) << 16)
+    core.outward = outward
+    if (outward) {
+      hot[h + PACKETS_OUT]++
+      this.#bytes[id * 8 + BYTES_OUT] += length
+    } else {
+      hot[h + PACKETS_IN]++
+      this.#bytes[id * 8 + BYTES_IN] += length
+    }
+    if (cut) this.#originator.split4(slot, length, toDevice, core.mtu[toDevice])
+    else this.#passage.send(slot, w, length, toDevice)
+    return id
+  }
+
+  /**
+   * What may stand in a frame's way: another plan, the last hop, a device that carries less.
+   * @returns PASS, CUT where the packet must leave in fragments, or the verdict
+   */
+  #obstacle(
+    id: FlowId,
+    outward: boolean,
+    slot: number,
+    length: number,
+    transport: number,
+    device: number,
+  ): number {
+    const core = this.#core
+    if (this.#hot[id * HOT_WORDS + GENERATION] !== core.generation) {
       const reason = this.#admission.again(id)
       if (reason !== Drop.None) return core.drop(slot, reason)
     }
-    const words = core.slab.words
+    const words = this.#words
     const frame = frameAt(slot)
     const w = frame >> 2
-    const toDevice = passage.deviceOf(id, outward)
     if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device)
-    const mtu = core.plan.devices.mtu[toDevice]
-    let cut = false
-    if (length > mtu) {
-      const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
-      if (!passage.segmentsFit(w, headers, mtu)) {
-        if ((words[w + 1] & DONT_FRAGMENT) !== 0 || ((words[w - 3] >>> 8) & 0xff) !== 0)
-          return this.#originator.tooBig4(slot, length, device, mtu)
-        cut = true
-      }
-    }
-    const tag = hot[h + TAG]
-    passage.track(id, outward, tag & 0xff, w, transport, length - (transport - frame))
-    if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
-    if ((tag & TAG_HOSTS) === 0) {
-      passage.translate(id, outward, w, transport >> 2)
-      this.#readdress(id, outward, w, true)
-    } else this.#hop(w, 0)
-    passage.count(id, outward, length)
-    if (cut) this.#originator.split4(slot, length, toDevice, mtu)
-    else passage.send(slot, w, length, toDevice)
-    return id
+    const mtu = core.mtu[this.#passage.deviceOf(id, outward)]
+    if (length <= mtu) return PASS
+    const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
+    if (this.#passage.segmentsFit(w, headers, mtu)) return PASS
+    if ((words[w + 1] & DONT_FRAGMENT) !== 0 || this.#passage.isSuperFrame(w))
+      return this.#originator.tooBig4(slot, length, device, mtu)
+    return CUT
   }
 
   /** Sends a later fragment of a datagram whose first fragment was of this flow: addresses and hop, no ports. */
@@ -216,7 +283,7 @@ export class Flow4 {
     const toDevice = this.#passage.deviceOf(id, outward)
     const mtu = core.plan.devices.mtu[toDevice]
     if (length > mtu && (core.slab.words[w + 1] & DONT_FRAGMENT) !== 0) return core.drop(slot, Drop.TooBig)
-    if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w, false)
+    if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w)
     else this.#hop(w, 0)
     this.#passage.count(id, outward, length)
     if (length > mtu) this.#originator.split4(slot, length, toDevice, mtu)
@@ -224,30 +291,31 @@ export class Flow4 {
     return id
   }
 
-  /**
-   * Translates the addresses of a function's frame, and what comes with a new source: hosts behind one address may choose the same
-   * identification, so datagrams that may be fragmented get one of the ENI's own (RFC 6864 section 5.3).
-   */
-  #readdress(id: FlowId, outward: boolean, w: number, next: boolean): void {
-    const core = this.#core
-    const words = core.slab.words
-    const hot = core.flows.hot
+  /** As in `forward`, for a frame that has no transport header. */
+  #readdress(id: FlowId, outward: boolean, w: number): void {
+    const hot = this.#hot
     const h = id * HOT_WORDS
     const address = hot[h + LEASE] >>> 16
-    if (!outward) {
-      words[w + 4] = hot[h + A]
+    if (outward) {
+      this.#words[w + 3] = hot[h + TRANSLATED]
+      this.#hop(w, (this.#words[w + 1] & DONT_FRAGMENT) !== 0 ? address : address + this.#renumber(w, false))
+    } else {
+      this.#words[w + 4] = hot[h + A]
       this.#hop(w, address ^ 0xffff)
-      return
     }
-    words[w + 3] = hot[h + TRANSLATED]
-    const word = words[w + 1]
-    if ((word & DONT_FRAGMENT) !== 0) {
-      this.#hop(w, address)
-      return
-    }
-    if (next) this.#identification = (this.#identification + core.shards) & 0xffff
-    words[w + 1] = (word & 0xffff0000) | this.#identification
-    this.#hop(w, addSums(address, delta16(word & 0xffff, this.#identification)))
+  }
+
+  /**
+   * Gives a datagram that may be fragmented an identification of the ENI's own: hosts behind one address may choose the same (RFC 6864
+   * section 5.3).
+   * @param next false for a later fragment of the same datagram
+   * @returns the delta of the header's sum
+   */
+  #renumber(w: number, next: boolean): number {
+    if (next) this.#identification = (this.#identification + this.#core.shards) & 0xffff
+    const word = this.#words[w + 1]
+    this.#words[w + 1] = (word & 0xffff0000) | this.#identification
+    return delta16(word & 0xffff, this.#identification)
   }
 
   /** Takes one hop off the TTL and brings the header's checksum in line with that and with `delta`. */

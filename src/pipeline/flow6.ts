@@ -8,7 +8,6 @@ import { Drop } from '../tables/drops.ts'
 import {
   ADDRESS6_WORDS,
   COLD_WORDS,
-  FLAG_CUT,
   type FlowId,
   GENERATION,
   HOT_WORDS,
@@ -16,7 +15,6 @@ import {
   NO_FLOW,
   OUT,
   PORTS,
-  STATE,
   TAG,
   TAG_HOSTS,
   TRANSLATED,
@@ -186,14 +184,13 @@ export class Flow6 {
     const w = frame >> 2
     const toDevice = passage.deviceOf(id, outward)
     if (words[w + 1] >>> 24 <= 1) return this.#originator.ttlExpired6(slot, length, device)
-    const mtu = core.plan.devices.mtu[toDevice]
+    const mtu = core.mtu[toDevice]
     if (length > mtu) {
       const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
       if (!passage.segmentsFit(w, headers, mtu)) return this.#originator.tooBig6(slot, length, device, mtu)
     }
     const tag = hot[h + TAG]
     passage.track(id, outward, tag & 0xff, w, transport, length - (transport - frame))
-    if ((hot[h + STATE] & FLAG_CUT) !== 0) return core.drop(slot, Drop.FlowClosed)
     if ((tag & TAG_HOSTS) === 0) {
       passage.translate(id, outward, w, transport >> 2)
       this.#readdress(id, outward, w)
@@ -211,7 +208,7 @@ export class Flow6 {
     const w = frameAt(slot) >> 2
     if (words[w + 1] >>> 24 <= 1) return core.drop(slot, Drop.TtlExpired)
     const toDevice = this.#passage.deviceOf(id, outward)
-    const mtu = core.plan.devices.mtu[toDevice]
+    const mtu = core.mtu[toDevice]
     if (length > mtu) return this.#originator.tooBig6(slot, length, device, mtu)
     if ((core.flows.hot[id * HOT_WORDS + TAG] & TAG_HOSTS) === 0) this.#readdress(id, outward, w)
     words[w + 1] -= HOP

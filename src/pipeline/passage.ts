@@ -90,6 +90,11 @@ export class Passage {
     return gsoType !== 0 && headers + (words[w + VNET_GSO_SIZE] & 0xffff) <= mtu
   }
 
+  /** Whether the receiving kernel will cut the frame into segments. */
+  isSuperFrame(w: number): boolean {
+    return ((this.#core.slab.words[w + VNET_FLAGS] >>> 8) & 0x7f) !== 0
+  }
+
   /**
    * Tracks a frame: the state of TCP, the first answer of UDP, the flow's place in its LRU list.
    * @param w word index of the IP header

@@ -86,6 +86,7 @@ export class Pipeline {
     const count = input.count
     const { slot, device, length } = input
     const values = core.counters.values
+    const before = core.output.count
     let bytesIn = 0
     if (core.observer !== null)
       for (let i = 0; i < count; i++) core.observer.arriving(slot[i], length[i], device[i])
@@ -171,7 +172,7 @@ export class Pipeline {
     }
     values[core.takenOver ? Counter.TakenOver : Counter.FramesIn] += count
     if (!core.takenOver) values[Counter.BytesIn] += bytesIn
-    core.settle()
+    core.settle(before)
     input.clear()
   }
 

@@ -84,8 +84,6 @@ export const FLAG_LEASED = 8 << 16
 /** A FIN was seen from A, from B. */
 export const FLAG_FIN_A = 16 << 16
 export const FLAG_FIN_B = 32 << 16
-/** No packet of the flow may pass any more: what it led to is gone. */
-export const FLAG_CUT = 64 << 16
 
 /** Bytes of `address6` a record: A, then B. */
 export const ADDRESS6_WORDS = 8
