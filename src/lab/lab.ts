@@ -11,7 +11,7 @@ import { request } from '../daemon/control.ts'
 import type { ReloadReport } from '../daemon/daemon.ts'
 import { removeDevice } from '../daemon/devices.ts'
 import { directoryNamed, type RunDirectory } from '../daemon/directory.ts'
-import { Failure } from '../daemon/failure.ts'
+import { Failure, wordsOf } from '../daemon/failure.ts'
 import { namespaceInode } from '../daemon/ip.ts'
 import { end, isAlive } from '../daemon/process.ts'
 import { loadSetup, type Setup } from '../daemon/setup.ts'
@@ -19,7 +19,7 @@ import { readState } from '../daemon/state.ts'
 import { endCommand, endLeftovers, startCommand } from './commands.ts'
 import { startDaemon } from './launch.ts'
 import { checkName, isOurs, makeNamespace, removeNamespace } from './namespaces.ts'
-import { emptyState, type LabState, readLabState, writeLabState } from './state.ts'
+import { emptyState, type LabState, type OwnedCommand, readLabState, writeLabState } from './state.ts'
 
 export interface UpOptions {
   readonly file: string
@@ -63,7 +63,6 @@ export async function labUp({
   try {
     await work.converge()
   } catch (error) {
-    say(before === null ? 'failed; taking down what was made' : 'failed; taking back what was new')
     await work.undo(before)
     throw error
   }
@@ -80,12 +79,16 @@ class Work {
   readonly #options: WorkOptions
   readonly #setup: Setup
   #state: LabState
+  /** Whether there was no lab before. */
+  readonly #isNew: boolean
+  /** Namespaces that this run made, until the daemon is attached to them. */
   #fresh: string[] = []
 
   constructor(options: WorkOptions, state: LabState, setup: Setup) {
     this.#options = options
     this.#state = state
     this.#setup = setup
+    this.#isNew = state.namespaces.length === 0
   }
 
   async converge(): Promise<void> {
@@ -93,26 +96,29 @@ class Work {
     const wanted = namespacesOf(this.#setup)
     await this.#makeNamespaces(wanted)
     const report = await this.#startOrReload()
+    // From here on the daemon is attached to the new namespaces: they stay.
+    const made = this.#fresh.length
+    this.#fresh = []
     const changed = await this.#startCommands()
     await this.#removeNamespaces(wanted)
     const { names } = this.#setup
     const count = `${names.environments.length} environments, ${names.enis.filter(({ kind }) => kind === 'host').length} hosts`
     if (report === 'started') say(`${directory.name} is up: ${count}`)
-    else if (this.#fresh.length + changed + report.attached.length + report.detached.length === 0)
+    else if (made + changed + report.attached.length + report.detached.length === 0)
       say(`${directory.name} is up already (${count}); its file was read again`)
     else say(`${directory.name} was changed: ${count}`)
   }
 
   /** Takes back what this run made: all of it where there was no lab before. */
   async undo(before: LabState | null): Promise<void> {
-    const { directory, say } = this.#options
+    const { directory } = this.#options
     if (before === null) {
-      await labDown({ directory, say: () => {} })
+      // Without a state nothing was made yet.
+      if (readLabState(directory.lab) !== null) await labDown({ directory, say: () => {} })
       return
     }
     for (const namespace of this.#state.namespaces)
       if (this.#fresh.includes(namespace.name)) await this.#remove(namespace.name)
-    say('the lab is as it was')
   }
 
   #check(): void {
@@ -176,12 +182,25 @@ class Work {
       const namespace = names.devices.find(({ name }) => name === host)?.namespace ?? null
       if (namespace === null)
         throw new Failure(`${host}: a command needs a host with a namespace of its own.`)
-      const started = await startCommand(directory, this.#state.file, host, namespace, command)
+      const started = await this.#start(host, namespace, command)
+      if (started === null) continue
       changed++
       this.#save({ commands: [...this.#state.commands, started] })
       say(`${host}: ${command}`)
     }
     return changed
+  }
+
+  /** In a lab that was up before, a command that fails is told of and no reason to give up the rest. */
+  async #start(host: string, namespace: string, command: string): Promise<OwnedCommand | null> {
+    const { directory, say } = this.#options
+    try {
+      return await startCommand(directory, this.#state.file, host, namespace, command)
+    } catch (error) {
+      if (this.#isNew) throw error
+      say(wordsOf(error))
+      return null
+    }
   }
 
   async #removeNamespaces(wanted: readonly WantedNamespace[]): Promise<void> {
