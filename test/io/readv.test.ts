@@ -4,6 +4,9 @@ import { ReadvIo } from '../../src/io/readv.ts'
 import { Slab, STRIDE } from '../../src/tables/slab.ts'
 import { testContract } from './contract.ts'
 
+// Closing a TUN queue takes the kernel some milliseconds, on a busy machine many.
+t.setTimeout(180_000)
+
 testContract((slab, options) => new ReadvIo(slab, options))
 
 t.test('numbers beyond the device table are refused', async t => {

@@ -16,6 +16,9 @@ import { ownerBetween, ownerInside, STEER_KEYS } from '../../src/tables/steer.ts
 import { fragments4, icmp4, packet4, packet6, tcp4, tcp6, udp4, udp6, word4, words6 } from '../wire/build.ts'
 import { Namespace } from './namespace.ts'
 
+// Several thousand packets a test, on a machine that may be busy.
+t.setTimeout(180_000)
+
 const SLOTS = 256
 const IN = 0
 

@@ -9,6 +9,9 @@ import { udp4 } from '../wire/build.ts'
 import { Bench, testContract } from './contract.ts'
 import { Namespace, Peer } from './namespace.ts'
 
+// Closing a TUN queue takes the kernel some milliseconds, on a busy machine many.
+t.setTimeout(180_000)
+
 testContract((slab, options) => new UringIo(slab, options))
 
 t.test('a ring smaller than what is queued is emptied in between', async t => {
