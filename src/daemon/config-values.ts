@@ -5,6 +5,7 @@
  */
 import { Address4, Address6 } from 'ip-address'
 import * as z from 'zod'
+import { MAX_SHARDS } from '../tables/ports.ts'
 import {
   type Address,
   addressText,
@@ -119,8 +120,8 @@ export const many = <T>(element: z.ZodType<T>) =>
   })
 
 /** How many shards: as many as there are processors, or a number. */
-export const shards = value<number | 'auto'>('auto, or a number of shards from 1 to 64', input =>
-  input === 'auto' || (Number.isInteger(input) && Number(input) >= 1 && Number(input) <= 64)
+export const shards = value<number | 'auto'>(`auto, or a number of shards from 1 to ${MAX_SHARDS}`, input =>
+  input === 'auto' || (Number.isInteger(input) && Number(input) >= 1 && Number(input) <= MAX_SHARDS)
     ? (input as number | 'auto')
     : new Refusal(),
 )

@@ -219,7 +219,7 @@ function portRanges(
     reader.report('CFG_VALUE', [...at, 'type'], 'only rules for icmp and icmpv6 have a type')
   if (code !== undefined && (!hasTypes || type === undefined))
     reader.report('CFG_VALUE', [...at, 'code'], 'only rules for icmp and icmpv6 that have a type have a code')
-  if (hasTypes) return [{ from: type ?? -1, to: code ?? -1 }]
+  else if (hasTypes) return [{ from: type ?? -1, to: code ?? -1 }]
   if (!hasPorts) return [{ from: -1, to: -1 }]
   return ports ?? [{ from: 0, to: 65535 }]
 }

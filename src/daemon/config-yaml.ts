@@ -1,7 +1,7 @@
 /**
  * YAML with lines: the value of a file, and for every path in it the line where its key stands.
  */
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 import { keyText, type Path, type Problem } from './config-problems.ts'
 
 export interface YamlFile {
@@ -31,18 +31,21 @@ export function readYaml(text: string): YamlFile {
     }
   }
   if (problems.length > 0) return { value: undefined, problems, lineOf }
-  walk(document, document.contents, [], (path, offset) => {
+  walk(document.contents, [], (path, offset) => {
     const line = counter.linePos(offset).line
     const key = keyOf(path)
     const before = lines.get(key)
-    if (before === undefined) lines.set(key, line)
-    else
-      problems.push({
-        code: 'CFG_DUPLICATE',
-        line,
-        key: keyText(path),
-        message: `is on line ${before} already`,
-      })
+    if (before === undefined) {
+      lines.set(key, line)
+      return true
+    }
+    problems.push({
+      code: 'CFG_DUPLICATE',
+      line,
+      key: keyText(path),
+      message: `is on line ${before} already`,
+    })
+    return false
   })
   try {
     return { value: document.toJS(), problems, lineOf }
@@ -57,27 +60,22 @@ export function readYaml(text: string): YamlFile {
   }
 }
 
-const keyOf = (path: Path): string => path.join('\0')
+const keyOf = (path: Path): string => path.map(step => `${step}\0`).join('')
 
-function walk(
-  document: Document,
-  node: unknown,
-  path: Path,
-  visit: (path: Path, offset: number) => void,
-): void {
+/** Visits the places of a tree, and takes away what was visited before: the first of two entries with one key stays. */
+function walk(node: unknown, path: Path, visit: (path: Path, offset: number) => boolean): void {
   if (isMap(node)) {
-    for (const { key, value } of node.items) {
-      const name = isScalar(key) ? String(key.value) : String(key)
-      const inner = [...path, name]
-      if (isNode(key) && key.range) visit(inner, key.range[0])
-      walk(document, value, inner, visit)
-    }
+    node.items = node.items.filter(({ key, value }) => {
+      const inner = [...path, isScalar(key) ? String(key.value) : String(key)]
+      const first = !isNode(key) || !key.range || visit(inner, key.range[0])
+      if (first) walk(value, inner, visit)
+      return first
+    })
   } else if (isSeq(node)) {
     node.items.forEach((item, i) => {
       if (isNode(item) && item.range) visit([...path, i], item.range[0])
-      walk(document, item, [...path, i], visit)
+      walk(item, [...path, i], visit)
     })
-  } else if (isAlias(node)) {
-    // What an alias stands for has its lines where it is written; here the alias's own line is the answer.
   }
+  // What an alias stands for has its lines where it is written; in its own place, the alias's line is the answer.
 }

@@ -7,7 +7,6 @@ import type { Model } from './model.ts'
 import type { DeviceNames, EniNames, EnvironmentNames, PlanNames, SubnetNames } from './names.ts'
 import type { Numbered } from './numbering.ts'
 import type { NetworkInterface } from './resources.ts'
-import { describeRule } from './security-groups.ts'
 
 export function compileNames(
   numbered: Numbered,
@@ -27,7 +26,7 @@ export function compileNames(
     rules: rules.origin.map(rule => ({
       securityGroupRuleId: rule.securityGroupRuleId,
       group: model.securityGroups.get(rule.groupId).groupName,
-      rule: describeRule(rule),
+      rule: model.securityGroups.inWords(rule),
     })),
   }
 }

@@ -63,7 +63,7 @@ export interface SubnetNames {
 export interface RuleNames {
   readonly securityGroupRuleId: string
   readonly group: string
-  /** Protocol number, ports, peer. */
+  /** Protocol, ports and peer: `tcp 80 sg:fn`. */
   readonly rule: string
 }
 

@@ -92,7 +92,7 @@ export class SecurityGroups {
         throw new ModelError(
           'InvalidPermission.Duplicate',
           groupId,
-          `the rule '${describeRule(rule)}' is in '${group.groupName}' already`,
+          `the rule '${this.inWords(rule)}' is in '${group.groupName}' already`,
         )
       ids.add(rule.securityGroupRuleId)
       return rule
@@ -117,7 +117,7 @@ export class SecurityGroups {
         throw new ModelError(
           'InvalidPermission.NotFound',
           groupId,
-          `the rule '${describeRule(rule)}' is not in '${group.groupName}'`,
+          `the rule '${this.inWords(rule)}' is not in '${group.groupName}'`,
         )
     }
     group[list] = group[list].filter(rule => ids.has(rule.securityGroupRuleId))
@@ -168,6 +168,11 @@ export class SecurityGroups {
     if (user !== undefined)
       throw new ModelError('DependencyViolation', groupId, `${groupId} cannot be deleted, ${user} uses it`)
     this.#groups.delete(groupId)
+  }
+
+  /** A rule in words, groups by name: `tcp 80 sg:web`. */
+  inWords(rule: Permission): string {
+    return describeRule(rule, groupId => `sg:${this.get(groupId).groupName}`)
   }
 
   /** Takes a group away without asking, with its VPC. */
@@ -241,10 +246,16 @@ export const hasPorts = (protocol: number): boolean =>
   protocol === Protocol.Icmp ||
   protocol === Protocol.Icmp6
 
-/** A rule in words: `tcp 80 10.0.0.0/24`. Two rules that mean the same read the same. */
-export function describeRule({ ipProtocol, fromPort, toPort, peer }: Permission): string {
+/**
+ * A rule in words: `tcp 80 10.0.0.0/24`. Two rules that mean the same read the same.
+ * @param sayGroup how a group that is the peer is named; by its id, unless given
+ */
+export function describeRule(
+  { ipProtocol, fromPort, toPort, peer }: Permission,
+  sayGroup: (groupId: string) => string = groupId => groupId,
+): string {
   const protocol = ipProtocol === ANY_PROTOCOL ? 'all' : protocolName(ipProtocol)
-  const who = 'cidr' in peer ? cidrText(peer.cidr) : peer.groupId
+  const who = 'cidr' in peer ? cidrText(peer.cidr) : sayGroup(peer.groupId)
   return [protocol, portsText(ipProtocol, fromPort, toPort), who].filter(word => word !== '').join(' ')
 }
 
