@@ -155,6 +155,24 @@ t.test('wrong arguments are errors, never crashes', async t => {
   t.equal(native.uringSetup(8, 16, 0, new Int32Array(29)), -22, 'no room for the parameters')
 })
 
+t.test('a program and its table are loaded, mapped and let go of', async t => {
+  const map = native.bpfArrayMap(8192)
+  const value = native.bpfMapValue(map, 8192) as ArrayBuffer
+  new Uint8Array(value)[8191] = 1
+  const again = native.bpfMapValue(map, 8192) as ArrayBuffer
+  t.equal(new Uint8Array(again)[8191], 1, 'every mapping shows the same')
+  t.equal(native.mappingRelease(value), 0)
+  t.equal(native.mappingRelease(again), 0)
+  // r0 = 0; exit
+  const program = native.bpfSocketFilter(
+    Uint8Array.of(0xb4, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0),
+    new Uint8Array(0),
+  )
+  t.ok(program >= 0)
+  t.equal(native.close(program), 0)
+  t.equal(native.close(map), 0)
+})
+
 t.test('errors have words and codes', async t => {
   t.equal(native.errorWords(16), 'Device or resource busy')
   t.equal(native.errorCode(16), 'EBUSY')

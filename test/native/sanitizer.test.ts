@@ -32,15 +32,7 @@ t.test('the sanitizer watches', async t => {
   t.match(stdout, /build-asan\/.*v2n\.node/)
 })
 
-for (const name of [
-  'native/addon',
-  'io/mapping',
-  'io/thread',
-  'io/tun',
-  'io/readv',
-  'io/uring',
-  'io/steering',
-])
+for (const name of ['native/addon', 'io/mapping', 'io/thread', 'io/tun', 'io/readv', 'io/uring'])
   t.test(name, async t => {
     const { stdout, stderr } = await run(process.execPath, [compiled(name)], {
       env,
