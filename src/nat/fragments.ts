@@ -206,12 +206,12 @@ export class FragmentTable {
    */
   expire(now: number): number {
     let gone = 0
-    while (this.#oldest !== NONE) {
-      const waited = (now - this.#datagrams[this.#oldest * WORDS + ARRIVED]) | 0
-      if (waited <= ticks(FRAGMENT_SECONDS)) break
-      gone += this.release(this.#oldest)
-    }
+    while (this.#oldest !== NONE && this.#isOver(this.#oldest, now)) gone += this.release(this.#oldest)
     return gone
+  }
+
+  #isOver(datagram: number, now: number): boolean {
+    return ((now - this.#datagrams[datagram * WORDS + ARRIVED]) | 0) > ticks(FRAGMENT_SECONDS)
   }
 
   /** A fragment without fault, its key in `#key`. @param header bytes before its payload */
@@ -227,6 +227,10 @@ export class FragmentTable {
   ): number {
     const words = this.#datagrams
     let datagram = this.#find(bucket)
+    if (datagram !== NONE && words[datagram * WORDS + LOST] !== Drop.None && this.#isOver(datagram, now)) {
+      this.release(datagram)
+      datagram = NONE
+    }
     if (datagram === NONE) datagram = this.#begin(bucket, now)
     const base = datagram * WORDS
     if (words[base + LOST] !== Drop.None) return words[base + LOST]
