@@ -4,12 +4,12 @@
  *     source check ▶ ENI of (function, subnet, groups) ▶ route ▶ destination ▶ security groups ▶ room ▶ port lease ▶ record
  *
  * Everything that later packets need goes into the record: addresses, ports, checksum deltas, devices, the generation of the plan. A flow found
- * with another generation is decided `again` before it is used. A function's flow keeps the ENI it began on.
+ * with another generation is decided again (`again.ts`) before it is used.
  *
  * The answers are a record number, DROPPED or HANDED_OVER; a dropped frame is gone and counted when this returns.
  */
 
-import { begin, opens, picksUp } from '../nat/tcp.ts'
+import { begin } from '../nat/tcp.ts'
 import { TimeoutClass } from '../nat/timeouts.ts'
 import { ABSENT } from '../tables/addresses.ts'
 import { Drop } from '../tables/drops.ts'
@@ -33,35 +33,23 @@ import {
   PACKETS_OUT,
   PORTS,
   SEEN,
-  STATE,
   TAG,
-  TAG_HOSTS,
   TAG_IPV6,
   TRANSLATED,
 } from '../tables/flows.ts'
 import { NO_PORT } from '../tables/ports.ts'
 import { frameAt } from '../tables/slab.ts'
 import { ownerBetween, ownerInside } from '../tables/steer.ts'
-import { EniFlag, EniKind, NOTHING, RouteTarget } from '../vpc/plan.ts'
-import { allows4, allows6, Direction } from '../vpc/policy.ts'
-import { route4, route6 } from '../vpc/routing.ts'
-import {
-  isLimitedBroadcast4,
-  isMartianDestination4,
-  isMartianDestination6,
-  isMulticast4,
-  isMulticast6,
-} from '../wire/address.ts'
+import { EniFlag, NOTHING } from '../vpc/plan.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { addSums, delta16, delta32 } from '../wire/checksum.ts'
-import * as icmp from '../wire/icmp.ts'
-import * as icmp6 from '../wire/icmp6.ts'
 import { Protocol } from '../wire/protocol.ts'
 import * as tcp from '../wire/tcp.ts'
 import type { Core } from './core.ts'
 import { swapPorts } from './flow4.ts'
+import { type Gates, policyPort } from './gates.ts'
 import type { Originator } from './originate.ts'
-import { type Passage, scopeOf } from './passage.ts'
+import type { Passage } from './passage.ts'
 
 /** Words from the beginning of an IPv6 header to its addresses. */
 const SOURCE6 = 2
@@ -71,13 +59,13 @@ export class Admission {
   readonly #core: Core
   readonly #originator: Originator
   readonly #passage: Passage
-  /** The ENI that `#destination` found. */
-  #peer = NOTHING
+  readonly #gates: Gates
 
-  constructor(core: Core, originator: Originator, passage: Passage) {
+  constructor(core: Core, originator: Originator, passage: Passage, gates: Gates) {
     this.#core = core
     this.#originator = originator
     this.#passage = passage
+    this.#gates = gates
   }
 
   /** A function's first IPv4 packet. */
@@ -103,17 +91,24 @@ export class Admission {
     const eni = plan.environments.eni[environment]
     if (eni === NOTHING || plan.environments.active[environment] === 0)
       return this.#drop(slot, Drop.FunctionInactive)
-    const bad = this.#badDestination4(source, destination)
+    const bad = this.#gates.badDestination4(source, destination)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const protocol = tag & 0xff
     if (protocol === Protocol.Icmp && (plan.environments.flags[environment] & EniFlag.Echo) === 0)
       return this.#drop(slot, Drop.EchoDisabled)
-    const refusal = this.#destination4(plan.enis.vpc[eni], plan.enis.subnet[eni], destination)
+    const refusal = this.#gates.destination4(plan.enis.vpc[eni], plan.enis.subnet[eni], destination)
     if (refusal !== Drop.None) return this.#refuse4(slot, length, device, refusal)
     const port = policyPort(protocol, ports, core.slab.bytes, transport)
-    const denied = this.#policy4(eni, this.#peer, protocol, port, plan.enis.address4[eni], destination)
+    const denied = this.#gates.policy4(
+      eni,
+      this.#gates.peer,
+      protocol,
+      port,
+      plan.enis.address4[eni],
+      destination,
+    )
     if (denied !== Drop.None) return this.#drop(slot, denied)
-    const starts = this.#mayStart(protocol, transport)
+    const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
 
     const id = this.#record(eni, 0)
@@ -136,7 +131,7 @@ export class Admission {
       id,
       addresses,
       protocol === Protocol.Icmp ? portDelta : addSums(addresses, portDelta),
-      this.#peer,
+      this.#gates.peer,
     )
     return this.#commit(id, hash, slot, transport, length, protocol, FLAG_LEASED, true)
   }
@@ -163,17 +158,22 @@ export class Admission {
     if (eni === NOTHING || plan.environments.active[environment] === 0)
       return this.#drop(slot, Drop.FunctionInactive)
     if ((plan.environments.flags[environment] & EniFlag.Ipv6) === 0) return this.#drop(slot, Drop.NoIpv6)
-    const bad = this.#badDestination6(words, w)
+    const bad = this.#gates.badDestination6(words, w)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const protocol = tag & 0xff
     if (protocol === Protocol.Icmp6 && (plan.environments.flags[environment] & EniFlag.Echo) === 0)
       return this.#drop(slot, Drop.EchoDisabled)
-    const refusal = this.#destination6(plan.enis.vpc[eni], plan.enis.subnet[eni], words, w + DESTINATION6)
+    const refusal = this.#gates.destination6(
+      plan.enis.vpc[eni],
+      plan.enis.subnet[eni],
+      words,
+      w + DESTINATION6,
+    )
     if (refusal !== Drop.None) return this.#refuse6(slot, length, device, refusal)
     const port = policyPort(protocol, ports, core.slab.bytes, transport)
-    const denied = this.#policy6(
+    const denied = this.#gates.policy6(
       eni,
-      this.#peer,
+      this.#gates.peer,
       protocol,
       port,
       plan.enis.address6,
@@ -182,7 +182,7 @@ export class Admission {
       w + DESTINATION6,
     )
     if (denied !== Drop.None) return this.#drop(slot, denied)
-    const starts = this.#mayStart(protocol, transport)
+    const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
 
     const id = this.#record(eni, 1)
@@ -206,7 +206,7 @@ export class Admission {
       this.#undo(id, eni, 1)
       return this.#exhausted6(slot, length, device, Drop.PortsExhausted)
     }
-    this.#finish(id, addresses, addSums(addresses, delta16(ports & 0xffff, swap16(leased))), this.#peer)
+    this.#finish(id, addresses, addSums(addresses, delta16(ports & 0xffff, swap16(leased))), this.#gates.peer)
     return this.#commit(id, hash, slot, transport, length, protocol, FLAG_LEASED, true)
   }
 
@@ -231,15 +231,15 @@ export class Admission {
     const destination = words[w + 4]
     const eni = core.addresses.find4(plan.devices.vpc[device], source)
     if (eni === ABSENT || plan.enis.device[eni] !== device) return this.#drop(slot, Drop.SourceCheck)
-    const bad = this.#badDestination4(source, destination)
+    const bad = this.#gates.badDestination4(source, destination)
     if (bad !== Drop.None) return this.#drop(slot, bad)
-    const refusal = this.#destination4(plan.enis.vpc[eni], plan.enis.subnet[eni], destination)
+    const refusal = this.#gates.destination4(plan.enis.vpc[eni], plan.enis.subnet[eni], destination)
     if (refusal !== Drop.None) return this.#refuse4(slot, length, device, refusal)
     const protocol = tag & 0xff
     const port = policyPort(protocol, ports, core.slab.bytes, transport)
-    const denied = this.#policy4(eni, this.#peer, protocol, port, source, destination)
+    const denied = this.#gates.policy4(eni, this.#gates.peer, protocol, port, source, destination)
     if (denied !== Drop.None) return this.#drop(slot, denied)
-    const starts = this.#mayStart(protocol, transport)
+    const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
     const id = this.#record(eni, NOTHING)
     if (id < 0) return this.#drop(slot, -id as Drop)
@@ -269,15 +269,29 @@ export class Admission {
     const w = frameAt(slot) >> 2
     const eni = core.addresses.find6(plan.devices.vpc[device], words, w + SOURCE6)
     if (eni === ABSENT || plan.enis.device[eni] !== device) return this.#drop(slot, Drop.SourceCheck)
-    const bad = this.#badDestination6(words, w)
+    const bad = this.#gates.badDestination6(words, w)
     if (bad !== Drop.None) return this.#drop(slot, bad)
-    const refusal = this.#destination6(plan.enis.vpc[eni], plan.enis.subnet[eni], words, w + DESTINATION6)
+    const refusal = this.#gates.destination6(
+      plan.enis.vpc[eni],
+      plan.enis.subnet[eni],
+      words,
+      w + DESTINATION6,
+    )
     if (refusal !== Drop.None) return this.#refuse6(slot, length, device, refusal)
     const protocol = tag & 0xff
     const port = policyPort(protocol, ports, core.slab.bytes, transport)
-    const denied = this.#policy6(eni, this.#peer, protocol, port, words, w + SOURCE6, words, w + DESTINATION6)
+    const denied = this.#gates.policy6(
+      eni,
+      this.#gates.peer,
+      protocol,
+      port,
+      words,
+      w + SOURCE6,
+      words,
+      w + DESTINATION6,
+    )
     if (denied !== Drop.None) return this.#drop(slot, denied)
-    const starts = this.#mayStart(protocol, transport)
+    const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
     const id = this.#record(eni, NOTHING)
     if (id < 0) return this.#drop(slot, -id as Drop)
@@ -294,59 +308,6 @@ export class Admission {
     return this.#betweenHosts(id, hash, tag, ports, swapped, slot, length, transport, device)
   }
 
-  /**
-   * Decides a flow again under the plan in force: do both its ends still exist, and where; do the rules still allow it, where that is asked.
-   * @returns the reason why its packets drop now; the flow then is over
-   */
-  again(id: FlowId): Drop {
-    const reason = this.#decideAgain(id)
-    if (reason !== Drop.None) this.#core.conntrack.end(id)
-    else this.#core.flows.hot[id * HOT_WORDS + GENERATION] = this.#core.generation
-    return reason
-  }
-
-  #decideAgain(id: FlowId): Drop {
-    const core = this.#core
-    const { plan } = core
-    const { hot, cold, address6 } = core.flows
-    const h = id * HOT_WORDS
-    const tag = hot[h + TAG]
-    const wide = (tag & TAG_IPV6) !== 0
-    const hosts = (tag & TAG_HOSTS) !== 0
-    const eni = cold[id * COLD_WORDS + ENI] & 0xffff
-    const kind = plan.enis.kind[eni]
-    if (kind !== (hosts ? EniKind.Host : EniKind.Hyperplane)) return Drop.PlanChanged
-    const vpc = plan.enis.vpc[eni]
-    const six = id * ADDRESS6_WORDS
-    if (!hosts) {
-      const device = scopeOf(tag)
-      const environment = wide
-        ? core.sources.find6(device, address6, six)
-        : core.sources.find4(device, hot[h + A])
-      if (environment === ABSENT) return Drop.PlanChanged
-      if (plan.environments.active[environment] === 0) return Drop.FunctionInactive
-      if (!wide && plan.enis.address4[eni] !== hot[h + TRANSLATED]) return Drop.PlanChanged
-    }
-    const peer = wide ? core.addresses.find6(vpc, address6, six + 4) : core.addresses.find4(vpc, hot[h + B])
-    if (peer === ABSENT || plan.enis.device[peer] === NOTHING) return Drop.NoHost
-    hot[h + OUT] = (hot[h + OUT] & 0xffff) | (plan.enis.device[peer] << 16)
-    let first = eni
-    if (hosts) {
-      first = wide ? core.addresses.find6(vpc, address6, six) : core.addresses.find4(vpc, hot[h + A])
-      if (first === ABSENT || plan.enis.device[first] === NOTHING) return Drop.NoHost
-      hot[h + TRANSLATED] = plan.enis.device[first]
-    }
-    if (plan.settings.ruleChange === 'keep') return Drop.None
-    const byB = (hot[h + STATE] & FLAG_BEGUN_BY_B) !== 0
-    const ports = byB ? swapPorts(hot[h + PORTS]) : hot[h + PORTS]
-    const from = byB ? peer : first
-    const to = byB ? first : peer
-    const port = swap16(ports >>> 16)
-    return wide
-      ? this.#policy6(from, to, tag & 0xff, port, plan.enis.address6, from * 4, plan.enis.address6, to * 4)
-      : this.#policy4(from, to, tag & 0xff, port, plan.enis.address4[from], plan.enis.address4[to])
-  }
-
   #drop(slot: number, reason: Drop): FlowId {
     return this.#core.drop(slot, reason) as FlowId
   }
@@ -361,96 +322,6 @@ export class Admission {
     const core = this.#core
     if (core.shards === 1 || core.takenOver) return core.shard
     return ownerBetween(core.slab.bytes, frameAt(slot), length, core.steeringKeys, core.shards)
-  }
-
-  #badDestination4(source: number, destination: number): Drop {
-    if (source === destination) return Drop.Land
-    if (isLimitedBroadcast4(destination)) return Drop.Broadcast
-    if (isMulticast4(destination)) return Drop.Multicast
-    return isMartianDestination4(destination) ? Drop.Martian : Drop.None
-  }
-
-  #badDestination6(words: Int32Array, w: number): Drop {
-    const d = w + DESTINATION6
-    if (isMulticast6(words[d])) return Drop.Multicast
-    if (isMartianDestination6(words[d], words[d + 1], words[d + 2], words[d + 3])) return Drop.Martian
-    const s = w + SOURCE6
-    const same =
-      words[s] === words[d] &&
-      words[s + 1] === words[d + 1] &&
-      words[s + 2] === words[d + 2] &&
-      words[s + 3] === words[d + 3]
-    return same ? Drop.Land : Drop.None
-  }
-
-  /** Where a packet of this subnet goes; the ENI is left in `#peer`. */
-  #destination4(vpc: number, subnet: number, destination: number): Drop {
-    const target = route4(this.#core.plan, subnet, destination)
-    if (target !== RouteTarget.Local) return target === NOTHING ? Drop.NoRoute : Drop.Blackhole
-    return this.#reached(this.#core.addresses.find4(vpc, destination))
-  }
-
-  #destination6(vpc: number, subnet: number, words: Int32Array, at: number): Drop {
-    const target = route6(this.#core.plan, subnet, words, at)
-    if (target !== RouteTarget.Local) return target === NOTHING ? Drop.NoRoute : Drop.Blackhole
-    return this.#reached(this.#core.addresses.find6(vpc, words, at))
-  }
-
-  #reached(peer: number): Drop {
-    if (peer === ABSENT) return Drop.NoHost
-    // A hyperplane ENI takes nothing unasked, from a function as little as from a host.
-    if (this.#core.plan.enis.kind[peer] === EniKind.Hyperplane) return Drop.Unsolicited
-    this.#peer = peer
-    return Drop.None
-  }
-
-  /** The two gates: what the sender's groups let out, what the receiver's let in. */
-  #policy4(
-    from: number,
-    to: number,
-    protocol: number,
-    port: number,
-    source: number,
-    destination: number,
-  ): Drop {
-    const { plan } = this.#core
-    const sets = plan.enis.ruleSet
-    if (!allows4(plan, sets[from], Direction.Egress, protocol, port, destination, sets[to]))
-      return Drop.SecurityGroupEgress
-    return allows4(plan, sets[to], Direction.Ingress, protocol, port, source, sets[from])
-      ? Drop.None
-      : Drop.SecurityGroupIngress
-  }
-
-  #policy6(
-    from: number,
-    to: number,
-    protocol: number,
-    port: number,
-    sources: Int32Array,
-    source: number,
-    destinations: Int32Array,
-    destination: number,
-  ): Drop {
-    const { plan } = this.#core
-    const sets = plan.enis.ruleSet
-    if (!allows6(plan, sets[from], Direction.Egress, protocol, port, destinations, destination, sets[to]))
-      return Drop.SecurityGroupEgress
-    return allows6(plan, sets[to], Direction.Ingress, protocol, port, sources, source, sets[from])
-      ? Drop.None
-      : Drop.SecurityGroupIngress
-  }
-
-  /** Whether a packet may be the first of a flow: a SYN, or any ACK where flows are picked up in mid-stream; a request. */
-  #mayStart(protocol: number, transport: number): Drop {
-    const { bytes } = this.#core.slab
-    if (protocol === Protocol.Udp) return Drop.None
-    if (protocol === Protocol.Icmp) return bytes[transport] === icmp.Type.Echo ? Drop.None : Drop.NoFlow
-    if (protocol === Protocol.Icmp6)
-      return bytes[transport] === icmp6.Type.EchoRequest ? Drop.None : Drop.NoFlow
-    const flags = tcp.flags(bytes, transport)
-    if (opens(flags) || (this.#core.plan.settings.tcpPickup && picksUp(flags))) return Drop.None
-    return Drop.TcpNotSyn
   }
 
   /**
@@ -497,7 +368,7 @@ export class Admission {
     const core = this.#core
     const hot = core.flows.hot
     const h = id * HOT_WORDS
-    const other = core.plan.enis.device[this.#peer]
+    const other = core.plan.enis.device[this.#gates.peer]
     hot[h + PORTS] = swapped ? swapPorts(ports) : ports
     hot[h + TAG] = tag
     hot[h + TRANSLATED] = swapped ? other : device
@@ -580,11 +451,4 @@ export class Admission {
       this.#originator.unreachable6(slot, length, device, exhaustion === 'admin' ? 1 : 3)
     return this.#drop(slot, reason)
   }
-}
-
-/** What a rule's port range is compared with: the destination port, or type and code of ICMP. */
-export function policyPort(protocol: number, ports: number, bytes: Uint8Array, transport: number): number {
-  if (protocol === Protocol.Icmp || protocol === Protocol.Icmp6)
-    return (bytes[transport] << 8) | bytes[transport + 1]
-  return swap16(ports >>> 16)
 }

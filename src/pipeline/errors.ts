@@ -30,7 +30,7 @@ import { copyBytes, load32, store32 } from '../wire/bytes.ts'
 import * as ipv4 from '../wire/ipv4.ts'
 import * as ipv6 from '../wire/ipv6.ts'
 import { Protocol } from '../wire/protocol.ts'
-import type { Admission } from './admit.ts'
+import type { Again } from './again.ts'
 import type { Core } from './core.ts'
 import { isInside, spaceOfProtocol } from './dispatch.ts'
 import { type Flow4, isSwapped4, swapPorts } from './flow4.ts'
@@ -42,7 +42,7 @@ const ELSEWHERE = -2
 
 export class Errors {
   readonly #core: Core
-  readonly #admission: Admission
+  readonly #again: Again
   readonly #flow4: Flow4
   readonly #flow6: Flow6
   readonly #passage: Passage
@@ -52,9 +52,9 @@ export class Errors {
   /** A quoted IPv6 header, aligned. */
   readonly #words = new Int32Array(ipv6.HEADER_LEN / 4)
 
-  constructor(core: Core, admission: Admission, flow4: Flow4, flow6: Flow6, passage: Passage) {
+  constructor(core: Core, again: Again, flow4: Flow4, flow6: Flow6, passage: Passage) {
     this.#core = core
-    this.#admission = admission
+    this.#again = again
     this.#flow4 = flow4
     this.#flow6 = flow6
     this.#passage = passage
@@ -243,7 +243,7 @@ export class Errors {
     // RFC 5927 section 4.1: a quoted segment that was never under way was made up.
     if (this.#protocol() === Protocol.Tcp && !mayBeQuoted(flows, id, byA, this.#quote[Quote.Sequence]))
       return Drop.IcmpInnerMismatch
-    return flows.hot[id * HOT_WORDS + GENERATION] === generation ? Drop.None : this.#admission.again(id)
+    return flows.hot[id * HOT_WORDS + GENERATION] === generation ? Drop.None : this.#again.decide(id)
   }
 
   #send(id: FlowId, outward: boolean, slot: number, length: number, device: number): number {

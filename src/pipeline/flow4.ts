@@ -34,6 +34,7 @@ import { swap16 } from '../wire/bytes.ts'
 import { delta16 } from '../wire/checksum.ts'
 import { Protocol } from '../wire/protocol.ts'
 import type { Admission } from './admit.ts'
+import type { Again } from './again.ts'
 import type { Core } from './core.ts'
 import type { Originator } from './originate.ts'
 import { type Passage, scopeOf } from './passage.ts'
@@ -56,6 +57,7 @@ export const swapPorts = (ports: number): number => (ports << 16) | (ports >>> 1
 export class Flow4 {
   readonly #core: Core
   readonly #admission: Admission
+  readonly #again: Again
   readonly #originator: Originator
   readonly #passage: Passage
   readonly #hot: Int32Array
@@ -64,9 +66,10 @@ export class Flow4 {
   /** Identification of the last translated datagram that may be fragmented; shards draw from different residues. */
   #identification: number
 
-  constructor(core: Core, admission: Admission, originator: Originator, passage: Passage) {
+  constructor(core: Core, admission: Admission, again: Again, originator: Originator, passage: Passage) {
     this.#core = core
     this.#admission = admission
+    this.#again = again
     this.#originator = originator
     this.#passage = passage
     this.#hot = core.flows.hot
@@ -259,7 +262,7 @@ export class Flow4 {
   ): number {
     const core = this.#core
     if (this.#hot[id * HOT_WORDS + GENERATION] !== core.generation) {
-      const reason = this.#admission.again(id)
+      const reason = this.#again.decide(id)
       if (reason !== Drop.None) return core.drop(slot, reason)
     }
     const words = this.#words

@@ -22,6 +22,7 @@ import {
 import { frameAt } from '../tables/slab.ts'
 import { swap16 } from '../wire/bytes.ts'
 import type { Admission } from './admit.ts'
+import type { Again } from './again.ts'
 import type { Core } from './core.ts'
 import { swapPorts } from './flow4.ts'
 import type { Originator } from './originate.ts'
@@ -46,12 +47,14 @@ export function isSwapped6(words: Int32Array, w: number, ports: number): boolean
 export class Flow6 {
   readonly #core: Core
   readonly #admission: Admission
+  readonly #again: Again
   readonly #originator: Originator
   readonly #passage: Passage
 
-  constructor(core: Core, admission: Admission, originator: Originator, passage: Passage) {
+  constructor(core: Core, admission: Admission, again: Again, originator: Originator, passage: Passage) {
     this.#core = core
     this.#admission = admission
+    this.#again = again
     this.#originator = originator
     this.#passage = passage
   }
@@ -176,7 +179,7 @@ export class Flow6 {
     const hot = core.flows.hot
     const h = id * HOT_WORDS
     if (hot[h + GENERATION] !== core.generation) {
-      const reason = this.#admission.again(id)
+      const reason = this.#again.decide(id)
       if (reason !== Drop.None) return core.drop(slot, reason)
     }
     const words = core.slab.words

@@ -14,12 +14,14 @@ import { DeviceKind, EniKind, type Plan } from '../vpc/plan.ts'
 import { Protocol } from '../wire/protocol.ts'
 import { flagsAreLegal } from '../wire/tcp.ts'
 import { Admission } from './admit.ts'
+import { Again } from './again.ts'
 import { Core, type CoreOptions } from './core.ts'
 import { Datagrams } from './datagrams.ts'
 import { Dispatch, spaceOfProtocol } from './dispatch.ts'
 import { Errors } from './errors.ts'
 import { Flow4, isSwapped4, swapPorts } from './flow4.ts'
 import { Flow6, isSwapped6 } from './flow6.ts'
+import { Gates } from './gates.ts'
 import { Originator } from './originate.ts'
 import { hostsTag, insideTag, Passage } from './passage.ts'
 import { SlowPath } from './slow.ts'
@@ -65,11 +67,13 @@ export class Pipeline {
     this.core = new Core(options, plan)
     const passage = new Passage(this.core)
     const originator = new Originator(this.core)
-    const admission = new Admission(this.core, originator, passage)
-    this.#flow4 = new Flow4(this.core, admission, originator, passage)
-    this.#flow6 = new Flow6(this.core, admission, originator, passage)
+    const gates = new Gates(this.core)
+    const admission = new Admission(this.core, originator, passage, gates)
+    const again = new Again(this.core, gates)
+    this.#flow4 = new Flow4(this.core, admission, again, originator, passage)
+    this.#flow6 = new Flow6(this.core, admission, again, originator, passage)
     const dispatch = new Dispatch(this.core, this.#flow4, this.#flow6)
-    const errors = new Errors(this.core, admission, this.#flow4, this.#flow6, passage)
+    const errors = new Errors(this.core, again, this.#flow4, this.#flow6, passage)
     this.#datagrams = new Datagrams(this.core, this.#flow4, this.#flow6)
     this.#slow = new SlowPath(this.core, dispatch, originator, errors, this.#datagrams)
     this.#datagrams.connect(this.#slow)
