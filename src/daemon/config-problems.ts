@@ -44,6 +44,7 @@ export function problemText(file: string, { line, key, message }: Problem): stri
   return key === '' ? `${file}:${line}: ${message}` : `${file}:${line}: ${key}: ${message}`
 }
 
+/** A path as messages have it: `hosts.web.securityGroups[1]`. */
 export const keyText = (path: Path): string =>
   path.reduce<string>(
     (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),

@@ -61,6 +61,7 @@ const NAMESPACE = /^[^\s/\0]{1,200}$/
 const matching = (expected: string, expression: RegExp) =>
   value(expected, input => (typeof input === 'string' && expression.test(input) ? input : new Refusal()))
 
+/** Whether a text may be the name of something in a file. */
 export const isName = (text: string): boolean => NAME.test(text)
 export const nameExpected = NAME_TEXT
 export const name = matching(NAME_TEXT, NAME)
@@ -83,6 +84,7 @@ export const command = value('a command for the shell', input =>
 
 export const flag = value('true or false', input => (typeof input === 'boolean' ? input : new Refusal()))
 
+/** A whole number, both ends included. */
 export const integer = (from: number, to: number) =>
   value(`a whole number from ${from} to ${to}`, input =>
     typeof input === 'number' && Number.isInteger(input) && input >= from && input <= to
@@ -90,6 +92,7 @@ export const integer = (from: number, to: number) =>
       : new Refusal(),
   )
 
+/** One of these words. */
 export const oneOf = <T extends string>(...words: readonly T[]) =>
   value(`one of ${words.join(', ')}`, input => words.find(word => word === input) ?? new Refusal())
 
@@ -156,6 +159,7 @@ const examples = {
   6: { address: 'an IPv6 address such as fd00:0:0:1::20', cidr: 'an IPv6 block such as fd00:0:0:1::/64' },
 } as const
 
+/** An address of the family, without a prefix length or a zone. */
 export const address = (family: Family) =>
   value<Address>(examples[family].address, input =>
     typeof input === 'string' && !input.includes('/')
@@ -163,6 +167,7 @@ export const address = (family: Family) =>
       : new Refusal(),
   )
 
+/** A block of the family; bits behind the prefix are refused, since one of both must be meant. */
 export const cidr = (family: Family) =>
   value<Cidr>(examples[family].cidr, input => {
     const parsed = typeof input === 'string' ? parseCidr(family, input) : undefined

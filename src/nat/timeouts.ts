@@ -67,7 +67,7 @@ export const profiles: Record<ProfileName, Record<TimeoutClass, number>> = {
     [TimeoutClass.TcpOpening]: 240,
     [TimeoutClass.TcpEstablished]: 7440,
     [TimeoutClass.TcpClosing]: 240,
-    // RFC 7857 section 2.2: a session is kept for 4 minutes after an RST.
+    // RFC 7857 section 2.2: a flow is kept for 4 minutes after an RST.
     [TimeoutClass.TcpClosed]: 240,
     // RFC 5508 REQ-2: queries at least 60 s.
     [TimeoutClass.Icmp]: 60,

@@ -62,9 +62,11 @@ export const single = ({ family, words }: Address): Cidr => ({ family, words, pr
 /** How many addresses the prefix has. */
 export const sizeOf = ({ family, prefix }: Cidr): number => 2 ** (bits(family) - prefix)
 
+/** Whether the addresses are one, the family included. */
 export const sameAddress = (a: Address, b: Address): boolean =>
   a.family === b.family && a.words.every((word, i) => word === b.words[i])
 
+/** Whether the prefixes are one. */
 export const sameCidr = (a: Cidr, b: Cidr): boolean => a.prefix === b.prefix && sameAddress(a, b)
 
 /** Whether the address, or the whole of the prefix, lies in `cidr`. */

@@ -8,6 +8,7 @@ import type { DeviceNames, EniNames, EnvironmentNames, PlanNames, SubnetNames } 
 import type { Numbered } from './numbering.ts'
 import type { NetworkInterface } from './resources.ts'
 
+/** The names that go with a plan: of everything that has a number in it. */
 export function compileNames(
   numbered: Numbered,
   model: Model,

@@ -20,6 +20,7 @@ export interface CompiledRoutes {
   readonly tableIds: readonly string[]
 }
 
+/** Flattens all route tables of the model. */
 export function compileRoutes({ routeTables }: Model): CompiledRoutes {
   const tables = routeTables.all()
   const origin: Route[] = []

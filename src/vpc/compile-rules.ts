@@ -26,7 +26,10 @@ export interface CompiledRules {
   readonly setOf: (groups: readonly string[]) => number
 }
 
-/** @param holdings the groups of every interface, ascending */
+/**
+ * Flattens the security groups of the model.
+ * @param holdings the groups of every interface, ascending
+ */
 export function compileRules(
   { securityGroups }: Model,
   holdings: Iterable<readonly string[]>,

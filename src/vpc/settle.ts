@@ -20,6 +20,10 @@ import { RESERVED_FIRST, RESERVED_LAST } from './subnets.ts'
 /** The inside router's place in the inside prefixes of both families. */
 export const INSIDE_ROUTER = 1
 
+/**
+ * Settles a model, in place.
+ * @throws ModelError InvalidParameterValue where environments need more inside addresses than there are
+ */
 export function settle(model: Model): void {
   const { functions, interfaces } = model
   const ipv6 = usedInterfaces(model)
