@@ -11,6 +11,8 @@ import { allows4, allows6, Direction, icmpPort } from '../vpc/policy.ts'
 import { route4, route6 } from '../vpc/routing.ts'
 import {
   isLimitedBroadcast4,
+  isLinkLocal4,
+  isLinkLocal6,
   isMartianDestination4,
   isMartianDestination6,
   isMulticast4,
@@ -41,6 +43,7 @@ export class Gates {
     if (source === destination) return Drop.Land
     if (isLimitedBroadcast4(destination)) return Drop.Broadcast
     if (isMulticast4(destination)) return Drop.Multicast
+    if (isLinkLocal4(destination)) return Drop.LinkLocal
     return isMartianDestination4(destination) ? Drop.Martian : Drop.None
   }
 
@@ -48,6 +51,7 @@ export class Gates {
   badDestination6(words: Int32Array, w: number): Drop {
     const d = w + DESTINATION6
     if (isMulticast6(words[d])) return Drop.Multicast
+    if (isLinkLocal6(words[d])) return Drop.LinkLocal
     if (isMartianDestination6(words[d], words[d + 1], words[d + 2], words[d + 3])) return Drop.Martian
     const s = w + SOURCE6
     const same =

@@ -44,38 +44,35 @@ export const Drop = {
   NoHost: 31,
   SecurityGroupEgress: 32,
   SecurityGroupIngress: 33,
-  NetworkAclEgress: 34,
-  NetworkAclIngress: 35,
-  FunctionInactive: 36,
-  NoIpv6: 37,
-  PlanChanged: 38,
+  FunctionInactive: 34,
+  NoIpv6: 35,
+  PlanChanged: 36,
   // Flows.
-  Unsolicited: 39,
-  NoFlow: 40,
-  FlowTableFull: 41,
-  EniConnections: 42,
-  PortsExhausted: 43,
-  TcpNotSyn: 44,
-  FlowClosed: 45,
+  Unsolicited: 37,
+  NoFlow: 38,
+  FlowTableFull: 39,
+  EniConnections: 40,
+  PortsExhausted: 41,
+  TcpNotSyn: 42,
   // Fragments.
-  FragmentTiny: 46,
-  FragmentOverlap: 47,
-  FragmentTooBig: 48,
-  FragmentNoFirst: 49,
-  FragmentTableFull: 50,
-  FragmentBadLength: 51,
+  FragmentTiny: 43,
+  FragmentOverlap: 44,
+  FragmentTooBig: 45,
+  FragmentNoFirst: 46,
+  FragmentTableFull: 47,
+  FragmentBadLength: 48,
   // The machine.
-  DeviceGone: 52,
-  DeviceFull: 53,
-  WriteFailed: 54,
-  HandOverFull: 55,
-  SlotsExhausted: 56,
-  ErrorForError: 57,
+  DeviceGone: 49,
+  DeviceFull: 50,
+  WriteFailed: 51,
+  HandOverFull: 52,
+  SlotsExhausted: 53,
+  ErrorForError: 54,
 } as const
 export type Drop = (typeof Drop)[keyof typeof Drop]
 
 /** One more than the largest reason: the length of a counter array over all of them. */
-export const DROP_COUNT = 58
+export const DROP_COUNT = 55
 
 /** The word for a reason, in every place where people or programs read it. */
 export const dropName: Record<Drop, string> = {
@@ -113,8 +110,6 @@ export const dropName: Record<Drop, string> = {
   [Drop.NoHost]: 'no-host',
   [Drop.SecurityGroupEgress]: 'security-group-egress',
   [Drop.SecurityGroupIngress]: 'security-group-ingress',
-  [Drop.NetworkAclEgress]: 'network-acl-egress',
-  [Drop.NetworkAclIngress]: 'network-acl-ingress',
   [Drop.FunctionInactive]: 'function-inactive',
   [Drop.NoIpv6]: 'no-ipv6',
   [Drop.PlanChanged]: 'plan-changed',
@@ -124,7 +119,6 @@ export const dropName: Record<Drop, string> = {
   [Drop.EniConnections]: 'eni-connections',
   [Drop.PortsExhausted]: 'ports-exhausted',
   [Drop.TcpNotSyn]: 'tcp-not-syn',
-  [Drop.FlowClosed]: 'flow-closed',
   [Drop.FragmentTiny]: 'fragment-tiny',
   [Drop.FragmentOverlap]: 'fragment-overlap',
   [Drop.FragmentTooBig]: 'fragment-too-big',
