@@ -7,6 +7,10 @@
  * there is no set of tuples that collides under every key. It is also cheap where 64-bit multiplication is not to be had: one
  * `Math.imul` a half, all independent of each other.
  *
+ * Such a sum is linear: tuples in a row (ports, clients) are sent to slots in a row of equal steps, and under one secret in
+ * twenty the steps of some row nearly meet, which piles its entries up to runs of hundreds of slots. So the sum is mixed at the
+ * end, by a bijection, which keeps apart what is apart and takes the steps away (test/tables/hash.test.ts has such rows).
+ *
  * The characters are halves of the key's words as they were loaded; the byte order does not matter to a hash.
  */
 
@@ -58,7 +62,7 @@ export class Hasher {
         Math.imul(t0, k[28]) +
         Math.imul(t1, k[29])) |
       0
-    return (high & 0xffff0000) | (low >>> 16)
+    return mixed((high & 0xffff0000) | (low >>> 16))
   }
 
   /** Hash of an IPv6 tuple: four words at `words[a]`, four at `words[b]`, the ports, the tag. */
@@ -87,6 +91,12 @@ export class Hasher {
           Math.imul(y >>> 16, k[at + 24])) |
         0
     }
-    return (high & 0xffff0000) | (low >>> 16)
+    return mixed((high & 0xffff0000) | (low >>> 16))
   }
+}
+
+/** A bijection that is not linear; the constants are those of Chris Wellons' search for 32-bit mixers. */
+function mixed(sum: number): number {
+  const product = Math.imul(sum ^ (sum >>> 15), 0x2c1b3c6d)
+  return product ^ (product >>> 16)
 }
