@@ -10,7 +10,6 @@ export type ModelErrorCode =
   | 'CannotDelete'
   | 'DependencyViolation'
   | 'InsufficientFreeAddressesInSubnet'
-  | 'InvalidAssociationID.NotFound'
   | 'InvalidGroup.Duplicate'
   | 'InvalidGroup.NotFound'
   | 'InvalidIPAddress.InUse'

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 
-export type IdPrefix = 'vpc' | 'subnet' | 'sg' | 'sgr' | 'rtb' | 'rtbassoc' | 'eni'
+export type IdPrefix = 'vpc' | 'subnet' | 'sg' | 'sgr' | 'rtb' | 'eni'
 
 /** The id of the resource with this path of names. */
 export function resourceId(prefix: IdPrefix, ...path: readonly string[]): string {
