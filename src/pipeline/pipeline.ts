@@ -29,6 +29,9 @@ import { SlowPath } from './slow.ts'
 /** Frames of the largest burst. See bench/README.md, "burst size". */
 export const BURST = 64
 
+/** Flows whose index and records stay in the cache anyway: touching them ahead would only cost. */
+const CACHED_FLOWS = 4096
+
 /* What the first pass found out about a frame. */
 const SLOW = 0
 const OUTWARD4 = 1
@@ -98,7 +101,7 @@ export class Pipeline {
       bytesIn += length[i]
       this.#kind[i] = this.#classify(i, slot[i], length[i], device[i])
     }
-    this.#touch(count)
+    if (core.flows.live > CACHED_FLOWS) this.#touch(count)
     for (let i = 0; i < count; i++) {
       const transport4 = frameAt(slot[i]) + 20
       switch (this.#kind[i]) {
