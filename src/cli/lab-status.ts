@@ -1,5 +1,6 @@
 /** `v2n lab status`: what runs, and who is in it. */
 import type { Command } from 'commander'
+import { oneLine } from '../lab/commands.ts'
 import { type LabStatus, labStatus } from '../lab/status.ts'
 import { say, sayJson, table } from './output.ts'
 import { runDirOption, targetOf } from './target.ts'
@@ -36,7 +37,9 @@ function statusText({ file, directory, daemon, members }: LabStatus): string {
     device,
     String(mtu),
     addresses.join(' '),
-    command === null ? '' : `${command.command} (${command.running ? `pid ${command.pid}` : 'ended'})`,
+    command === null
+      ? ''
+      : `${oneLine(command.command)} (${command.running ? `pid ${command.pid}` : 'ended'})`,
   ])
   const titles = ['NAME', 'KIND', 'NAMESPACE', 'DEVICE', 'MTU', 'ADDRESSES', 'COMMAND']
   return `${file}: ${state}\n${directory}\n\n${table(

@@ -15,9 +15,11 @@ export const withTarget = (command: Command): Command =>
     .addOption(new Option('-f, --file <file>', 'the lab or configuration file of the daemon meant'))
     .addOption(runDirOption())
 
-/** `--run-dir DIR`. */
+/** `--run-dir DIR`, or V2N_RUN_DIR. */
 export const runDirOption = (): Option =>
-  new Option('--run-dir <dir>', 'run directory (default: /run/v2n/NAME, NAME from the file)')
+  new Option('--run-dir <dir>', 'run directory (default: /run/v2n/NAME, NAME from the file)').env(
+    'V2N_RUN_DIR',
+  )
 
 /**
  * The run directory that the options choose.

@@ -24,6 +24,12 @@ const marker = (directory: RunDirectory): string => `V2N_LAB=${directory.path}`
 export const outputOf = (directory: RunDirectory, host: string): string =>
   join(directory.output, `${host}.log`)
 
+/** A command as a listing shows it: its first line. */
+export function oneLine(command: string): string {
+  const [first, ...rest] = command.trim().split('\n')
+  return rest.length === 0 ? first : `${first} …`
+}
+
 /**
  * Starts the command of a host.
  * @param file the lab file
@@ -54,7 +60,7 @@ export async function startCommand(
   child.unref()
   if (words !== null || identity === null)
     throw new Failure(
-      `${host}: the command ${JSON.stringify(command)} ${words ?? 'could not be started'}.`,
+      `${host}: the command ${JSON.stringify(oneLine(command))} ${words ?? 'could not be started'}.`,
       lastLine(directory, host),
     )
   return { host, namespace, command, ...identity }

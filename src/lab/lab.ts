@@ -16,7 +16,7 @@ import { namespaceInode } from '../daemon/ip.ts'
 import { end, isAlive } from '../daemon/process.ts'
 import { loadSetup, type Setup } from '../daemon/setup.ts'
 import { readState } from '../daemon/state.ts'
-import { endCommand, endLeftovers, startCommand } from './commands.ts'
+import { endCommand, endLeftovers, oneLine, startCommand } from './commands.ts'
 import { startDaemon } from './launch.ts'
 import { checkName, isOurs, makeNamespace, removeNamespace } from './namespaces.ts'
 import { emptyState, type LabState, type OwnedCommand, readLabState, writeLabState } from './state.ts'
@@ -167,7 +167,7 @@ class Work {
   }
 
   async #startCommands(): Promise<number> {
-    const { directory, say } = this.#options
+    const { say } = this.#options
     const { commands: wanted, names } = this.#setup
     let changed = 0
     for (const command of this.#state.commands) {
@@ -186,7 +186,7 @@ class Work {
       if (started === null) continue
       changed++
       this.#save({ commands: [...this.#state.commands, started] })
-      say(`${host}: ${command}`)
+      say(`${host}: ${oneLine(command)}`)
     }
     return changed
   }
