@@ -39,7 +39,7 @@ export interface Io {
 
   /**
    * Sends what is queued; then waits until a device has a frame, `wake` is called, or the time is over. Returns at once where
-   * something is waiting already.
+   * something is waiting already, and may return early: a loop that calls it turn after turn spins for a short while before it sleeps.
    */
   wait(milliseconds: number): void
 

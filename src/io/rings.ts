@@ -43,6 +43,7 @@ const ATTEMPTS = [
   SETUP_CQSIZE,
 ]
 const EINVAL = -22
+const EMFILE = -24
 const ENOSYS = -38
 
 /* Words of struct io_uring_params: sq_off begins at 10, cq_off at 20. */
@@ -63,6 +64,8 @@ export interface Ring {
   readonly cqMask: number
   /** Word where the completions begin, 4 words each: user_data (two), result, flags. */
   readonly cqes: number
+  /** Places in the table of registered files. */
+  readonly files: number
   /** True where a call would bring completions that the ring does not show yet. */
   readonly hasWork: () => boolean
   readonly memory: readonly ArrayBuffer[]
@@ -72,6 +75,7 @@ export interface Ring {
  * Makes a ring for the calling thread, with an empty table of registered files.
  * @param entries of the submission ring, a power of two
  * @param completions at least as many as can be under way at once
+ * @param files wanted in the table; there are fewer where the process may not open as many
  * @throws SystemCallError; ENOSYS where the kernel's io_uring is too old
  */
 export function openRing(entries: number, completions: number, files: number): Ring {
@@ -98,8 +102,8 @@ export function openRing(entries: number, completions: number, files: number): R
     const rings = new Int32Array(memory[0])
     // Entry i stands at place i for ever, so the array between ring and entries is written once.
     for (let at = 0; at < sqEntries; at++) rings[sqArray / 4 + at] = at
-    check(native.uringRegisterFiles(descriptor, files), `register ${files} files with io_uring`)
     return {
+      files: registerFiles(descriptor, files),
       descriptor,
       sqes: new Int32Array(memory[1]),
       sqMask: rings[sqMask / 4],
@@ -118,6 +122,16 @@ export function openRing(entries: number, completions: number, files: number): R
     for (const mapping of memory) native.mappingRelease(mapping)
     native.close(descriptor)
     throw error
+  }
+}
+
+/** Registers an empty table of as many files as the kernel lets, which is no more than the process may open. */
+function registerFiles(descriptor: number, wanted: number): number {
+  for (let files = wanted; ; files >>>= 1) {
+    const result = native.uringRegisterFiles(descriptor, files)
+    if (result === EMFILE && files > 1) continue
+    check(result, `register ${files} files with io_uring`)
+    return files
   }
 }
 

@@ -46,6 +46,10 @@ const State = { None: 0, Active: 1, Idle: 2, Gone: 3 } as const
 const EBUSY = -16
 const ETIME = -62
 
+/** The wake-up's place in the table of registered files; devices have those behind it. */
+const WAKE_FILE = 0
+const NO_FILE = -1
+
 const POLLERR_HUP = 0x8 | 0x10
 
 export interface UringOptions {
@@ -70,7 +74,12 @@ export class UringIo implements Io {
   readonly #addressLow: Int32Array
   readonly #addressHigh: Int32Array
 
+  /** Places in the table of registered files that nobody has. */
+  readonly #freeFiles: number[] = []
+
   /* By device number. */
+  /** The device's place in the table of registered files. */
+  readonly #file: Int32Array
   readonly #state: Uint8Array
   readonly #batch: Uint8Array
   readonly #asked: Uint16Array
@@ -106,14 +115,13 @@ export class UringIo implements Io {
     this.#wake = wake
     this.#idleTurns = idleTurns
     this.#entries = entries
-    // One file a device, the wake-up after them.
     this.#ring = openRing(entries, 2 * (entries + 2 * devices + 2), devices + 1)
     try {
       const { descriptor } = this.#ring
       const memory = slab.bytes.subarray(0, slab.slots * STRIDE)
       check(native.uringRegisterBuffer(descriptor, memory), 'register the slab with io_uring')
       if (wake >= 0)
-        check(native.uringUpdateFile(descriptor, devices, wake), 'register the wake-up with io_uring')
+        check(native.uringUpdateFile(descriptor, WAKE_FILE, wake), 'register the wake-up with io_uring')
     } catch (error) {
       closeRing(this.#ring)
       throw error
@@ -126,6 +134,8 @@ export class UringIo implements Io {
       this.#addressLow[slot] = address | 0
       this.#addressHigh[slot] = Math.floor(address / 2 ** 32)
     }
+    this.#file = new Int32Array(devices).fill(NO_FILE)
+    for (let file = this.#ring.files - 1; file > WAKE_FILE; file--) this.#freeFiles.push(file)
     this.#state = new Uint8Array(devices)
     this.#batch = new Uint8Array(devices)
     this.#asked = new Uint16Array(devices)
@@ -143,10 +153,13 @@ export class UringIo implements Io {
       throw new RangeError(`io_uring: device ${device} is beyond ${this.#state.length}`)
     if (this.#state[device] !== State.None)
       throw new RangeError(`io_uring: device ${device} is attached already`)
-    check(
-      native.uringUpdateFile(this.#ring.descriptor, device, descriptor),
-      `register device ${device} with io_uring`,
-    )
+    const file = this.#freeFiles.pop()
+    if (file === undefined)
+      throw new RangeError(`io_uring: ${this.#ring.files - 1} devices are attached already`)
+    const registered = native.uringUpdateFile(this.#ring.descriptor, file, descriptor)
+    if (registered < 0) this.#freeFiles.push(file)
+    check(registered, `register device ${device} with io_uring`)
+    this.#file[device] = file
     this.#activate(device)
   }
 
@@ -158,7 +171,10 @@ export class UringIo implements Io {
     // Everything of the device completes within the call that submits it, or as soon as its task work has run.
     do this.#enter(0, 0)
     while (this.#reap(this.#early) > 0 || this.#underWay[device] > 0 || this.#polled[device] !== 0)
-    check(native.uringUpdateFile(this.#ring.descriptor, device, -1), `let go of device ${device}`)
+    const file = this.#file[device]
+    check(native.uringUpdateFile(this.#ring.descriptor, file, -1), `let go of device ${device}`)
+    this.#file[device] = NO_FILE
+    this.#freeFiles.push(file)
     this.#state[device] = State.None
     this.#dropEarly(device)
   }
@@ -208,7 +224,7 @@ export class UringIo implements Io {
     for (let left = this.#activeCount; left > 0; left--) this.#poll(this.#active[0])
     if (this.#wake >= 0 && !this.#wakePolled) {
       this.#wakePolled = true
-      this.#fillPoll(this.#state.length, Kind.Wake)
+      this.#fillPoll(WAKE_FILE, 0, Kind.Wake)
     }
     // Where the polls did not fit into the ring at once, some may have fired already.
     if (this.#activeCount > 0 || this.#early.count > 0) return
@@ -349,7 +365,7 @@ export class UringIo implements Io {
     this.#deactivate(device)
     this.#state[device] = State.Idle
     this.#polled[device] = 1
-    this.#fillPoll(device, Kind.Poll)
+    this.#fillPoll(this.#file[device], device, Kind.Poll)
   }
 
   #cancelPoll(device: number): void {
@@ -363,9 +379,9 @@ export class UringIo implements Io {
     sqes[at + 7] = 0
   }
 
-  #fillPoll(device: number, kind: number): void {
+  #fillPoll(file: number, device: number, kind: number): void {
     if (this.#queued() === this.#entries) this.#makeRoom()
-    const at = this.#nextEntry(Sqe.PollAdd, device, kind << SLOT_BITS, device)
+    const at = this.#nextEntry(Sqe.PollAdd, file, kind << SLOT_BITS, device)
     const { sqes } = this.#ring
     sqes[at + 4] = 0
     sqes[at + 5] = 0
@@ -375,7 +391,7 @@ export class UringIo implements Io {
 
   /** A read or a write. There is room in the ring. */
   #fillFrame(operation: number, device: number, slot: number, bytes: number, kind: number): void {
-    const at = this.#nextEntry(operation, device, slot | (kind << SLOT_BITS), device)
+    const at = this.#nextEntry(operation, this.#file[device], slot | (kind << SLOT_BITS), device)
     const { sqes } = this.#ring
     sqes[at + 4] = this.#addressLow[slot]
     sqes[at + 5] = this.#addressHigh[slot]

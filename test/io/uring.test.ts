@@ -1,4 +1,5 @@
 /** Devices by io_uring: the contract, and what only rings have. */
+import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { mapMemory } from '../../src/io/mapping.ts'
 import { closeDescriptor } from '../../src/io/native.ts'
@@ -77,6 +78,34 @@ t.test('a slab that cannot be registered is refused', async t => {
   const slab = new Slab(memory, 1)
   Object.defineProperty(slab, 'slots', { value: 20_000 })
   t.throws(() => new UringIo(slab), { name: 'RangeError' })
+})
+
+t.test('a process that may open few files still has rings', async t => {
+  const from = (name: string) => JSON.stringify(new URL(`../../src/${name}.js`, import.meta.url))
+  const program = `
+    const { UringIo } = await import(${from('io/uring')})
+    const { mapMemory } = await import(${from('io/mapping')})
+    const { eventfd } = await import(${from('io/thread')})
+    const { Slab, STRIDE } = await import(${from('tables/slab')})
+    const io = new UringIo(new Slab(mapMemory(STRIDE).memory, 1))
+    let attached = 0
+    try {
+      for (let device = 4000; ; device--) {
+        io.attach(device, eventfd())
+        attached++
+      }
+    } catch (error) {
+      console.log(attached > 50, error.message)
+    }
+    io.close()`
+  const said = execFileSync(
+    'sh',
+    ['-c', `ulimit -n 200; exec "$0" "$@"`, process.execPath, '--input-type=module', '-e', program],
+    {
+      encoding: 'utf8',
+    },
+  )
+  t.match(said, /^true io_uring: \d+ devices are attached already/)
 })
 
 t.test('numbers beyond the device table are refused', async t => {
