@@ -1,7 +1,7 @@
 /**
  * TCP at one end: `node peer.js serve|connect OPTIONS`, options and answers as `peers.ts` describes them.
  *
- * Each end sends its random bytes and then its FIN, and hashes what it hears until the other's FIN. A connection that breaks ends the
+ * Each end sends its random bytes and then its FIN, and hashes what it hears until the other's FIN; an end with nothing to send waits for that. A connection that breaks ends the
  * program with the error.
  */
 import { createHash, randomFillSync } from 'node:crypto'
@@ -20,6 +20,11 @@ const options = JSON.parse(json) as TcpOptions
 const { connections = 1, send = 0, rate, echo = false, afterFin = false, progress } = options
 let heard = 0
 let told = 0
+let finishing = false
+if (send === 'until')
+  process.stdin.resume().on('end', () => {
+    finishing = true
+  })
 
 /** Both directions of one connection. */
 async function transfer(socket: Socket): Promise<Transferred> {
@@ -42,8 +47,8 @@ async function transfer(socket: Socket): Promise<Transferred> {
     if (echo) void write(chunk)
   })
   const sends = (async () => {
-    if (afterFin || echo) await hears
-    for (let left = send; left > 0; ) {
+    if (afterFin || echo || send === 0) await hears
+    for (let left = send === 'until' ? Number.POSITIVE_INFINITY : send; left > 0 && !finishing; ) {
       const portion = Math.min(
         left,
         rate === undefined ? CHUNK : Math.ceil((rate * PACE_MILLISECONDS) / 1000),

@@ -75,6 +75,11 @@ export class Peer {
     return this.next<T>('done')
   }
 
+  /** Tells the program to do what it does once more. */
+  again(): void {
+    this.#child.stdin?.write('again\n')
+  }
+
   /** Tells the program to come to an end; what that means is its own affair. */
   finish(): void {
     this.#child.stdin?.end()
@@ -103,8 +108,8 @@ export interface TcpOptions {
   readonly port: number
   /** At once, each with its own bytes to send; default 1. */
   readonly connections?: number
-  /** Random bytes to send on each; default 0. */
-  readonly send?: number
+  /** Random bytes to send on each; default 0. `until`: as many as it can until the program is told to finish. */
+  readonly send?: number | 'until'
   /** Bytes a second on each; default as fast as it goes. */
   readonly rate?: number
   /** Sends back what it hears. */
