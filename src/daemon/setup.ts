@@ -1,7 +1,7 @@
 /**
  * From a configuration file to what a daemon works with: a plan, the numbers and names in it, and the settings of the process.
  */
-import { closeRing, openRing } from '../io/rings.ts'
+import { Ring } from '../io/rings.ts'
 import { affinity } from '../io/thread.ts'
 import type { IoKind } from '../shard/messages.ts'
 import { MAX_SHARDS } from '../tables/ports.ts'
@@ -88,7 +88,7 @@ function settingsOf({ shards: wanted, io, hugePages, pin, flowsPerShard }: Daemo
 /** Whether the kernel gives this process a ring: old ones, seccomp filters and a sysctl refuse. */
 function uringWorks(): boolean {
   try {
-    closeRing(openRing(8, 16, 1))
+    new Ring(8, 16, 1).close()
     return true
   } catch {
     return false

@@ -19,10 +19,10 @@
  */
 import { Burst } from '../tables/burst.ts'
 import { FRAME_AT, MAX_FRAME, type Slab, STRIDE, VNET_LEN } from '../tables/slab.ts'
-import { countWriteFault, EAGAIN, EINTR, isGone } from './faults.ts'
+import { countWriteFault, EAGAIN, isGone } from './faults.ts'
 import type { Io, IoCounters } from './io.ts'
 import { check, native } from './native.ts'
-import { closeRing, ENTER_GETEVENTS, openRing, POLLIN, type Ring, RWF_NOWAIT, Sqe } from './rings.ts'
+import { POLLIN, READ, Ring, WRITE } from './rings.ts'
 import { clearEvent, signalEvent } from './thread.ts'
 
 /* Ours to tune */
@@ -40,11 +40,11 @@ const SLOT_BITS = 24
 const SLOT_MASK = (1 << SLOT_BITS) - 1
 const Kind = { Read: 0, Write: 1, Poll: 2, Cancel: 3, Wake: 4 } as const
 
-const State = { None: 0, Active: 1, Idle: 2, Gone: 3 } as const
+const POLL_TAG = Kind.Poll << SLOT_BITS
+const WAKE_TAG = Kind.Wake << SLOT_BITS
+const CANCEL_TAG = Kind.Cancel << SLOT_BITS
 
-/* errno, as `enter` answers it */
-const EBUSY = -16
-const ETIME = -62
+const State = { None: 0, Active: 1, Idle: 2, Gone: 3 } as const
 
 /** The wake-up's place in the table of registered files; devices have those behind it. */
 const WAKE_FILE = 0
@@ -69,7 +69,6 @@ export class UringIo implements Io {
   readonly #ring: Ring
   readonly #wake: number
   readonly #idleTurns: number
-  readonly #entries: number
   /** Where the kernel finds a slot's frame: the two words of its address. */
   readonly #addressLow: Int32Array
   readonly #addressHigh: Int32Array
@@ -95,9 +94,6 @@ export class UringIo implements Io {
   /** The active device that reads first in the next turn, for fairness where a turn has not room for all. */
   #first = 0
 
-  /** Entries filled so far; the kernel has taken `#submitted` of them. Both wrap at 32 bits. */
-  #tail = 0
-  #submitted = 0
   #writesQueued = 0
   #emptyWaits = 0
   #wakePolled = false
@@ -114,8 +110,7 @@ export class UringIo implements Io {
     this.#slab = slab
     this.#wake = wake
     this.#idleTurns = idleTurns
-    this.#entries = entries
-    this.#ring = openRing(entries, 2 * (entries + 2 * devices + 2), devices + 1)
+    this.#ring = new Ring(entries, 2 * (entries + 2 * devices + 2), devices + 1)
     try {
       const { descriptor } = this.#ring
       const memory = slab.bytes.subarray(0, slab.slots * STRIDE)
@@ -123,7 +118,7 @@ export class UringIo implements Io {
       if (wake >= 0)
         check(native.uringUpdateFile(descriptor, WAKE_FILE, wake), 'register the wake-up with io_uring')
     } catch (error) {
-      closeRing(this.#ring)
+      this.#ring.close()
       throw error
     }
     const base = native.mappingAddress(slab.bytes)
@@ -167,7 +162,10 @@ export class UringIo implements Io {
     if (this.#state[device] === State.None) return
     if (this.#state[device] === State.Active) this.#deactivate(device)
     this.#state[device] = State.Gone
-    if (this.#polled[device] !== 0) this.#cancelPoll(device)
+    if (this.#polled[device] !== 0) {
+      if (this.#ring.room === 0) this.#makeRoom()
+      this.#ring.cancelPoll(POLL_TAG, device, CANCEL_TAG)
+    }
     // Everything of the device completes within the call that submits it, or as soon as its task work has run.
     do this.#enter(0, 0)
     while (this.#reap(this.#early) > 0 || this.#underWay[device] > 0 || this.#polled[device] !== 0)
@@ -183,7 +181,7 @@ export class UringIo implements Io {
     this.#takeEarly(burst)
     const before = burst.count
     this.#queueReads(burst)
-    if (this.#tail !== this.#submitted || this.#ring.hasWork()) this.#enter(0, 0)
+    if (this.#ring.queued > 0 || this.#ring.hasWork) this.#enter(0, 0)
     this.#reap(burst)
     this.#adapt()
     if (burst.count > before) this.#emptyWaits = 0
@@ -200,8 +198,8 @@ export class UringIo implements Io {
         slab.give(slot[at])
         continue
       }
-      if (this.#queued() === this.#entries) this.#makeRoom()
-      this.#fillFrame(Sqe.WriteFixed, to, slot[at], length[at] + VNET_LEN, Kind.Write)
+      if (this.#ring.room === 0) this.#makeRoom()
+      this.#transfer(WRITE, to, slot[at], length[at] + VNET_LEN, Kind.Write)
       this.#underWay[to]++
       this.#writesQueued++
     }
@@ -224,7 +222,8 @@ export class UringIo implements Io {
     for (let left = this.#activeCount; left > 0; left--) this.#poll(this.#active[0])
     if (this.#wake >= 0 && !this.#wakePolled) {
       this.#wakePolled = true
-      this.#fillPoll(WAKE_FILE, 0, Kind.Wake)
+      if (this.#ring.room === 0) this.#makeRoom()
+      this.#ring.poll(WAKE_FILE, WAKE_TAG, 0)
     }
     // Where the polls did not fit into the ring at once, some may have fired already.
     if (this.#activeCount > 0 || this.#early.count > 0) return
@@ -243,7 +242,7 @@ export class UringIo implements Io {
     this.#closed = true
     for (let device = 0; device < this.#state.length; device++) this.detach(device)
     for (let at = 0; at < this.#early.count; at++) this.#slab.give(this.#early.slot[at])
-    closeRing(this.#ring)
+    this.#ring.close()
   }
 
   /** Reads for every active device, as many as the burst, the slab and the ring have room for. */
@@ -251,9 +250,9 @@ export class UringIo implements Io {
     const count = this.#activeCount
     if (count === 0) return
     let room = Math.min(burst.capacity - burst.count, this.#slab.free)
-    if (this.#queued() + room > this.#entries) {
+    if (room > this.#ring.room) {
       this.#makeRoom()
-      room = Math.min(room, this.#slab.free, this.#entries)
+      room = Math.min(room, this.#ring.room)
     }
     if (this.#first >= count) this.#first = 0
     const share = Math.max(1, Math.trunc(room / count))
@@ -262,7 +261,7 @@ export class UringIo implements Io {
       const device = this.#active[at]
       const reads = Math.min(this.#batch[device], left === 1 ? room : share)
       for (let read = 0; read < reads; read++)
-        this.#fillFrame(Sqe.ReadFixed, device, this.#slab.take(), VNET_LEN + MAX_FRAME, Kind.Read)
+        this.#transfer(READ, device, this.#slab.take(), VNET_LEN + MAX_FRAME, Kind.Read)
       this.#asked[device] = reads
       this.#found[device] = 0
       this.#foundBytes[device] = 0
@@ -365,55 +364,21 @@ export class UringIo implements Io {
     this.#deactivate(device)
     this.#state[device] = State.Idle
     this.#polled[device] = 1
-    this.#fillPoll(this.#file[device], device, Kind.Poll)
+    if (this.#ring.room === 0) this.#makeRoom()
+    this.#ring.poll(this.#file[device], POLL_TAG, device)
   }
 
-  #cancelPoll(device: number): void {
-    if (this.#queued() === this.#entries) this.#makeRoom()
-    const at = this.#nextEntry(Sqe.PollRemove, 0, Kind.Cancel << SLOT_BITS, device)
-    const { sqes } = this.#ring
-    // What to cancel is named by its user_data, in the place of the address.
-    sqes[at + 4] = Kind.Poll << SLOT_BITS
-    sqes[at + 5] = device
-    sqes[at + 6] = 0
-    sqes[at + 7] = 0
-  }
-
-  #fillPoll(file: number, device: number, kind: number): void {
-    if (this.#queued() === this.#entries) this.#makeRoom()
-    const at = this.#nextEntry(Sqe.PollAdd, file, kind << SLOT_BITS, device)
-    const { sqes } = this.#ring
-    sqes[at + 4] = 0
-    sqes[at + 5] = 0
-    sqes[at + 6] = 0
-    sqes[at + 7] = POLLIN
-  }
-
-  /** A read or a write. There is room in the ring. */
-  #fillFrame(operation: number, device: number, slot: number, bytes: number, kind: number): void {
-    const at = this.#nextEntry(operation, this.#file[device], slot | (kind << SLOT_BITS), device)
-    const { sqes } = this.#ring
-    sqes[at + 4] = this.#addressLow[slot]
-    sqes[at + 5] = this.#addressHigh[slot]
-    sqes[at + 6] = bytes
-    sqes[at + 7] = RWF_NOWAIT
-  }
-
-  /** The words that every entry has, struct io_uring_sqe; the others are zero and stay so. Answers the entry's first word. */
-  #nextEntry(operation: number, file: number, tag: number, device: number): number {
-    const { sqes, sqMask } = this.#ring
-    const at = (this.#tail & sqMask) * 16
-    this.#tail = (this.#tail + 1) | 0
-    sqes[at] = operation
-    sqes[at + 1] = file
-    sqes[at + 8] = tag
-    sqes[at + 9] = device
-    return at
-  }
-
-  /** Entries filled that the kernel has not taken. */
-  #queued(): number {
-    return (this.#tail - this.#submitted) | 0
+  /** Queues a read or a write. There is room in the ring. */
+  #transfer(operation: number, device: number, slot: number, bytes: number, kind: number): void {
+    this.#ring.transfer(
+      operation,
+      this.#file[device],
+      this.#addressLow[slot],
+      this.#addressHigh[slot],
+      bytes,
+      slot | (kind << SLOT_BITS),
+      device,
+    )
   }
 
   /** Submits what is queued and takes what is complete, in the middle of a turn. */
@@ -423,15 +388,8 @@ export class UringIo implements Io {
   }
 
   #enter(minComplete: number, nanoseconds: number): void {
-    const { sq, sqHead, sqTail, descriptor } = this.#ring
-    Atomics.store(sq, sqTail, this.#tail)
-    const toSubmit = this.#queued()
-    const result = native.uringEnter(descriptor, toSubmit, minComplete, ENTER_GETEVENTS, nanoseconds)
-    // A call that fails while it waits has submitted all the same, so the ring is asked and not the result.
-    this.#submitted = Atomics.load(sq, sqHead)
-    if (this.#submitted === this.#tail) this.#writesQueued = 0
-    if (result < 0 && result !== EINTR && result !== ETIME && result !== EAGAIN && result !== EBUSY)
-      check(result, 'enter io_uring')
+    this.#ring.enter(minComplete, nanoseconds)
+    if (this.#ring.queued === 0) this.#writesQueued = 0
   }
 
   #takeEarly(burst: Burst): void {
