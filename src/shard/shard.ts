@@ -61,7 +61,7 @@ export class Shard {
     const slab = new Slab(this.#slabMemory.memory, SLOTS)
     this.#files = new RegionFiles(start)
     const { region } = this.#files
-    if (region.fresh) FlowTable.begin(region, start.keys.subarray(STEER_KEYS, STEER_KEYS + HASH_KEYS))
+    FlowTable.begin(region, start.keys.subarray(STEER_KEYS, STEER_KEYS + HASH_KEYS))
     const wake = start.eventDescriptors[start.shard]
     this.#rings = new Rings(this.#files, slab, start.shard, start.shards, start.eventDescriptors)
     this.#pipeline = new Pipeline(

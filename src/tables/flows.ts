@@ -97,6 +97,8 @@ export const MAX_FLOWS = (1 << 24) - 2
 const HIGH_WATER = 0
 const FREE_HEAD = 1
 const LIVE = 2
+/** 1 from when the secret is there. */
+const HAS_SECRET = 3
 const SECRET = 64
 
 export const indexSlots = (capacity: number): number => {
@@ -143,7 +145,7 @@ export class FlowTable {
   readonly #header: Int32Array
 
   /**
-   * Opens the table in a region; a new region needs `begin` first.
+   * Opens the table in a region, which needs `begin` first.
    * @param memory has the sections of `flowSections(capacity)`
    */
   constructor(memory: FlowMemory, capacity: number) {
@@ -163,9 +165,12 @@ export class FlowTable {
     this.hasher = new Hasher(this.#header.subarray(SECRET))
   }
 
-  /** Gives a new region its secret: HASH_KEYS uniformly random words. */
+  /** Gives a region that has none its secret: HASH_KEYS uniformly random words. A region that has one keeps it. */
   static begin(memory: FlowMemory, secret: Int32Array): void {
-    memory.words('flows').set(secret, SECRET)
+    const header = memory.words('flows')
+    if (header[HAS_SECRET] === 1) return
+    header.set(secret, SECRET)
+    header[HAS_SECRET] = 1
   }
 
   /** Flows in the table. */
