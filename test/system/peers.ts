@@ -86,17 +86,8 @@ export class Peer {
   }
 }
 
-async function started(
-  lab: TestLab,
-  member: string,
-  command: string[],
-  verb: string,
-  options: object,
-): Promise<Peer> {
-  const peer = new Peer(
-    lab.start(member, [...command, verb, JSON.stringify(options)]),
-    `${member}'s ${verb} ${JSON.stringify(options)}`,
-  )
+async function started(lab: TestLab, member: string, command: readonly string[]): Promise<Peer> {
+  const peer = new Peer(lab.start(member, command), `${member}'s ${command.slice(-2).join(' ')}`)
   await peer.next('ready')
   return peer
 }
@@ -131,17 +122,33 @@ interface Stream {
   readonly hash: string
 }
 
+const nodeCommand = (verb: string, options: object): string[] => [
+  process.execPath,
+  NODE_PEER,
+  verb,
+  JSON.stringify(options),
+]
+
 /** Starts an end that listens, and returns when it does. It is done when it has served its connections. */
 export const tcpServer = (lab: TestLab, member: string, options: TcpOptions): Promise<Peer> =>
-  started(lab, member, [process.execPath, NODE_PEER], 'serve', options)
+  started(lab, member, nodeCommand('serve', options))
 
 /** Starts an end that connects, and returns when all its connections are there. */
 export const tcpClient = (
   lab: TestLab,
   member: string,
   options: TcpOptions & { readonly address: string },
-): Promise<Peer> => started(lab, member, [process.execPath, NODE_PEER], 'connect', options)
+): Promise<Peer> => started(lab, member, nodeCommand('connect', options))
+
+/** The command of a verb of `peer.py`. */
+export const pythonCommand = (verb: string, options: object): string[] => [
+  python(),
+  '-I',
+  PYTHON_PEER,
+  verb,
+  JSON.stringify(options),
+]
 
 /** Starts a verb of `peer.py`, and returns when it is ready. */
 export const pythonPeer = (lab: TestLab, member: string, verb: string, options: object): Promise<Peer> =>
-  started(lab, member, [python(), '-I', PYTHON_PEER], verb, options)
+  started(lab, member, pythonCommand(verb, options))

@@ -80,7 +80,8 @@ const trafficOf = ({ in: arrived, out, dropped, held, between }: Stats) => [
 /** Counters of wrong checksums and wrong headers in a namespace, by name, those that are not 0. */
 async function checksumErrors(lab: TestLab): Promise<Record<string, number>> {
   const errors: Record<string, number> = {}
-  for (const { name: namespace } of readLabState(lab.directory.lab)?.namespaces ?? []) {
+  for (const { namespace } of lab.names.devices) {
+    if (namespace === null) continue
     const cat = spawnIn(namespace, ['cat', ...COUNTER_FILES], { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const [name, count] of countersIn((await ended(cat)).stdout))
       if (/CsumErrors|InHdrErrors/.test(name) && count > 0) errors[`${namespace} ${name}`] = count
