@@ -237,9 +237,7 @@ export class FragmentTable {
 
     const payload = length - header
     const end = offset + payload
-    const total = words[base + TOTAL]
-    // Two ends, or something behind the end.
-    if (total >= 0 && (end > total || (end === total) === more))
+    if (words[base + TOTAL] >= 0 && end > words[base + TOTAL])
       return this.#lose(datagram, Drop.FragmentOverlap)
     let before = NONE
     let after = words[base + FIRST]
@@ -256,8 +254,8 @@ export class FragmentTable {
       (after !== NONE && (this.#offset[after] < end || !more))
     if (overlaps) return this.#lose(datagram, Drop.FragmentOverlap)
 
-    if (words[base + PIECES] === MAX_PIECES || !this.#makeRoom(bucket, datagram, length))
-      return this.#lose(datagram, Drop.FragmentTableFull)
+    if (words[base + PIECES] === MAX_PIECES) return this.#lose(datagram, Drop.FragmentTableFull)
+    this.#makeRoom(bucket, datagram, length)
     const piece = this.#pool.put(bytes, at, length)
     this.#chunksOf[bucket] += chunksOf(length)
     this.#offset[piece] = offset
@@ -370,22 +368,21 @@ export class FragmentTable {
     return count
   }
 
-  /** Makes older datagrams give way until the piece fits. @returns false where there is none left but its own */
-  #makeRoom(bucket: number, datagram: number, length: number): boolean {
+  /**
+   * Makes other datagrams give way until the piece fits, the oldest first. There always are others: the most that one datagram can take, MAX_PIECES
+   * pieces of MAX_PACKET bytes together, is a third of a source's share.
+   */
+  #makeRoom(bucket: number, datagram: number, length: number): void {
     const chunks = chunksOf(length)
     const words = this.#datagrams
     while (this.#chunksOf[bucket] + chunks > SOURCE_CHUNKS) {
       const oldest = this.#oldestOf[bucket]
-      const victim = oldest === datagram ? words[oldest * WORDS + BUCKET_YOUNGER] : oldest
-      if (victim === NONE) return false
-      this.evicted += this.release(victim)
+      this.evicted += this.release(oldest === datagram ? words[oldest * WORDS + BUCKET_YOUNGER] : oldest)
     }
     while (this.#pool.free < chunks) {
-      const victim = this.#oldest === datagram ? words[datagram * WORDS + YOUNGER] : this.#oldest
-      if (victim === NONE) return false
-      this.evicted += this.release(victim)
+      const oldest = this.#oldest
+      this.evicted += this.release(oldest === datagram ? words[oldest * WORDS + YOUNGER] : oldest)
     }
-    return true
   }
 }
 

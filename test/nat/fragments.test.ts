@@ -35,6 +35,9 @@ const AT = 64
 const around = new Uint8Array(AT + 70_000)
 const found = new Int32Array(WALK_LEN)
 
+/** With these keys the sources of a test have a bucket each, which by chance they nearly always have. */
+const secret = Int32Array.from({ length: HASH_KEYS }, (_, index) => Math.imul(index + 1, 0x9e3779b1))
+
 interface Where {
   device?: number
   now?: number
@@ -342,10 +345,7 @@ t.test('F-13, S8: a datagram in very many pieces is lost', async test => {
 })
 
 t.test('F-13: a source that wants more than its share pushes out its own oldest', async test => {
-  // With these keys the two sources have a bucket each.
-  const table = new FragmentTable(
-    Int32Array.from({ length: HASH_KEYS }, (_, index) => Math.imul(index + 1, 0x9e3779b1)),
-  )
+  const table = new FragmentTable(secret)
   const one = (identification: number, source: string) => fragments4(big4(2000, identification, source), 1480)
   insert(table, one(1, '10.0.0.99')[0])
   for (let id = 0; id < SOURCE_DATAGRAMS; id++) {
@@ -373,6 +373,52 @@ t.test('F-13: bytes of a source are bounded too', async test => {
   const fit = Math.floor(SOURCE_CHUNKS / each)
   test.equal(table.held, fit)
   test.equal(evicted, 40 - fit)
+})
+
+/** Pieces of this many chunks each, for tests that fill the table. */
+const WIDE = 6
+const template = piece4(big4(30_000), 0, 8000)
+/** The template with another identification and another last byte of the source; the table leaves checksums to its callers. */
+function wide(identification: number, source: string): Uint8Array {
+  const piece = Uint8Array.from(template)
+  piece.set([identification >>> 8, identification & 0xff], 4)
+  piece[15] = Number(source.split('.')[3])
+  return piece
+}
+const sourceOf = (index: number) => `10.0.0.${1 + (index % 5)}`
+
+t.test('F-13: a datagram never gives way to its own pieces, in a full share or a full pool', async test => {
+  const fillings: [name: string, pieces: number, source: (index: number) => string][] = [
+    ['share', Math.floor(SOURCE_CHUNKS / WIDE), () => sourceOf(0)],
+    ['pool', Math.floor(CHUNKS / WIDE), sourceOf],
+  ]
+  for (const [name, pieces, source] of fillings) {
+    const table = new FragmentTable(secret)
+    const datagram = fragments4(big4(30_000, 0, source(0)), 8000)
+    insert(table, datagram[0])
+    for (let index = 1; index < pieces; index++) {
+      insert(table, wide(index, source(index)))
+      if (table.evicted > 0) test.fail(`${name}: evicted too early`)
+    }
+    test.equal(insert(table, datagram[1]), HELD, name)
+    test.equal(table.evicted, 1)
+    test.equal(insert(table, datagram[2]), HELD)
+    test.equal(insert(table, datagram[3]), COMPLETE)
+    test.same(takeOut(table), datagram)
+  }
+})
+
+t.test('REQ-14 a: what is given up gives back all its room', async test => {
+  const table = new FragmentTable(secret)
+  let now = 0
+  for (let round = 0; round < 12; round++) {
+    for (let index = 0; index < Math.floor(CHUNKS / WIDE); index++) {
+      insert(table, wide(index, sourceOf(index)), { now })
+      if (table.evicted > 0) test.fail(`round ${round}: no room for piece ${index}`)
+    }
+    now += FRAGMENT_SECONDS * 100 + 1
+    test.equal(table.expire(now), Math.floor(CHUNKS / WIDE))
+  }
 })
 
 t.test('F-13: datagrams of all sources are bounded, the oldest gives way', async test => {
