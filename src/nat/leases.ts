@@ -126,19 +126,19 @@ export class Leases {
     this.#given[eni]++
   }
 
-  /** Puts a flow back on its port while the flow table is rebuilt. */
+  /**
+   * Puts a flow back on its port while the flow table is rebuilt.
+   * @returns false where its ENI has no ports here any more, or the port is another's by now
+   */
   restore(eni: number, id: FlowId): boolean {
     const ports = this.#ports[eni]
     if (ports === undefined) return false
     const { hot, cold } = this.#flows
     const tag = hot[id * HOT_WORDS + TAG]
     const port = swap16(hot[id * HOT_WORDS + LEASE] & 0xffff)
-    cold[id * COLD_WORDS + NEXT_ON_PORT] = ports.restore(
-      spaceOf(tag),
-      port,
-      id,
-      (tag & TAG_IPV6) !== 0 ? 1 : 0,
-    )
+    const before = ports.restore(spaceOf(tag), port, id, (tag & TAG_IPV6) !== 0 ? 1 : 0)
+    if (before === NO_PORT) return false
+    cold[id * COLD_WORDS + NEXT_ON_PORT] = before
     return true
   }
 

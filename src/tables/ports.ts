@@ -9,7 +9,8 @@
  * owner of its destination port's block. A ring is filled with its owner's free ports in random order when it is first needed (RFC 6056: from all of
  * 1024 to 65535, unpredictable), and used first in first out, so that the port that rested longest is leased next, in constant time at any fill. A
  * shard whose ring is empty takes from another's. A ring is only touched under its lock, which holds the epoch of the process that took it: a lock
- * of another epoch was left by a killed process and is free.
+ * of another epoch was left by a killed process, and is free; the ring behind it may be half changed, and is made anew. The table tells
+ * all that a ring needs: a port that is taken is marked there before the lock is let go.
  *
  * The file of an ENI costs the pages that are touched: a space that was never used costs nothing.
  */
@@ -41,12 +42,16 @@ const WORD_SHARDS = 1
 const MAGIC = 0x506e_3256 | 0 // "V2nP"
 /** By family and shard, each in a line of its own: the flows a shard has on this ENI. */
 const FLOWS_AT = HEADER_WORDS
-/** By space and shard: LOCK, HEAD, COUNT, BUILT of the ring. */
+/** By space and shard: LOCK, HEAD, COUNT, STATE of the ring. */
 const RINGS_AT = FLOWS_AT + 2 * MAX_SHARDS * LINE_WORDS
 const LOCK = 0
 const HEAD = 1
 const COUNT = 2
-const BUILT = 3
+const STATE = 3
+/* States of a ring: nobody has used its ports yet; it holds the free ones; it is to be made anew from the table. */
+const UNUSED = 0
+const MADE = 1
+const STALE = 2
 const TABLES_AT = RINGS_AT + SPACES * MAX_SHARDS * LINE_WORDS
 const RING_AT_BYTES = (TABLES_AT + SPACES * 65536) * 4
 
@@ -92,7 +97,7 @@ export class EniPorts {
       throw new RangeError(`ports: the ENI's file was made for ${words[WORD_SHARDS]} shards, not ${shards}`)
   }
 
-  /** What holds a port: 0 for nothing, else shard + 1 in the upper 8 bits, record number + 1 in the lower 24. */
+  /** What holds a port: 0 for nothing, else shard + 1 in the upper 8 bits, record number + 1 in the lower 24 (0 while it is only taken). */
   entry(space: number, port: number): number {
     return this.#words[TABLES_AT + (space << 16) + port]
   }
@@ -121,8 +126,8 @@ export class EniPorts {
     const at = this.#lock(space, owner)
     const words = this.#words
     words[TABLES_AT + (space << 16) + port] = 0
-    // A ring that was not made yet will find the port free when it is.
-    if (words[at + BUILT] === 1) {
+    // A ring that is yet to be made will find the port free when it is.
+    if (words[at + STATE] === MADE) {
       let end = words[at + HEAD] + words[at + COUNT]
       if (end >= this.#size[owner]) end -= this.#size[owner]
       this.#rings[(space << 16) + this.#base[owner] + end] = port
@@ -131,12 +136,14 @@ export class EniPorts {
     Atomics.store(words, at + LOCK, 0)
   }
 
-  /** Free ports of a space, of all shards. Rings that are not made yet count in full. */
+  /** Free ports of a space, of all shards. */
   free(space: number): number {
     let sum = 0
     for (let owner = 0; owner < this.shards; owner++) {
       const at = this.#ring(space, owner)
-      sum += this.#words[at + BUILT] === 1 ? this.#words[at + COUNT] : this.#size[owner]
+      const state = this.#words[at + STATE]
+      if (state === MADE) sum += this.#words[at + COUNT]
+      else sum += state === UNUSED ? this.#size[owner] : this.#countFree(space, owner)
     }
     return sum
   }
@@ -179,11 +186,12 @@ export class EniPorts {
     for (let family = 0; family < 2; family++)
       Atomics.store(words, FLOWS_AT + (family * MAX_SHARDS + this.#shard) * LINE_WORDS, 0)
     for (let space = 0; space < SPACES; space++) {
-      // A space that no shard ever used has no ring, and its table's pages are not worth touching.
-      if (!this.#used(space)) continue
       const own = this.#ring(space, this.#shard)
-      words[own + BUILT] = 0
+      // A space that no shard ever used has no ring, and its table's pages are not worth touching.
+      const used = this.#used(space)
+      if (used) words[own + STATE] = STALE
       Atomics.store(words, own + LOCK, 0)
+      if (!used) continue
       for (let port = FIRST_PORT; port <= LAST_PORT; port++) {
         const at = TABLES_AT + (space << 16) + port
         if (words[at] >>> 24 !== this.#shard + 1) continue
@@ -195,20 +203,35 @@ export class EniPorts {
 
   /**
    * Puts a living flow back on its port after `forget`, before any port is taken.
-   * @returns the record number + 1 of the flow that was first on the port, which the caller chains behind; 0 for none
+   * @returns the record number + 1 of the flow that was first on the port, which the caller chains behind; 0 for none; NO_PORT where another
+   * shard has leased the port meanwhile, and the flow cannot have it any more
    */
   restore(space: number, port: number, flow: number, family: number): number {
+    const at = this.#lock(space, portOwner(port, this.shards))
+    const words = this.#words
     const entry = this.entry(space, port)
-    this.set(space, port, flow)
-    Atomics.add(this.#words, FLOWS_AT + (family * MAX_SHARDS + this.#shard) * LINE_WORDS, 1)
-    if (entry === 0 && portOwner(port, this.shards) !== this.#shard) this.#unring(space, port)
-    return entry >>> 24 === this.#shard + 1 ? entry & 0xffffff : 0
+    const isOther = entry !== 0 && entry >>> 24 !== this.#shard + 1
+    if (!isOther) {
+      this.set(space, port, flow)
+      Atomics.add(words, FLOWS_AT + (family * MAX_SHARDS + this.#shard) * LINE_WORDS, 1)
+      // A ring that was made meanwhile has the port as a free one.
+      if (entry === 0) words[at + STATE] = STALE
+    }
+    Atomics.store(words, at + LOCK, 0)
+    return isOther ? NO_PORT : entry & 0xffffff
   }
 
   #used(space: number): boolean {
     for (let owner = 0; owner < this.shards; owner++)
-      if (this.#words[this.#ring(space, owner) + BUILT] !== 0) return true
+      if (this.#words[this.#ring(space, owner) + STATE] !== UNUSED) return true
     return false
+  }
+
+  #countFree(space: number, owner: number): number {
+    let count = 0
+    for (let port = FIRST_PORT; port <= LAST_PORT; port++)
+      if (portOwner(port, this.shards) === owner && this.entry(space, port) === 0) count++
+    return count
   }
 
   #ring(space: number, owner: number): number {
@@ -223,8 +246,11 @@ export class EniPorts {
       // Held for some tens of nanoseconds, or for the making of a ring; nothing sleeps with it.
       const holder = Atomics.compareExchange(words, at + LOCK, 0, this.#epoch)
       if (holder === 0) break
-      if (holder !== this.#epoch && Atomics.compareExchange(words, at + LOCK, holder, this.#epoch) === holder)
+      if (holder === this.#epoch) continue
+      if (Atomics.compareExchange(words, at + LOCK, holder, this.#epoch) === holder) {
+        words[at + STATE] = STALE
         break
+      }
     }
     return at
   }
@@ -232,13 +258,14 @@ export class EniPorts {
   #takeFrom(space: number, owner: number): number {
     const at = this.#lock(space, owner)
     const words = this.#words
-    if (words[at + BUILT] === 0) this.#build(space, owner)
+    if (words[at + STATE] !== MADE) this.#build(space, owner)
     let port = NO_PORT
     if (words[at + COUNT] > 0) {
       const head = words[at + HEAD]
       port = this.#rings[(space << 16) + this.#base[owner] + head]
       words[at + HEAD] = head + 1 === this.#size[owner] ? 0 : head + 1
       words[at + COUNT]--
+      words[TABLES_AT + (space << 16) + port] = (this.#shard + 1) << 24
     }
     Atomics.store(words, at + LOCK, 0)
     return port
@@ -267,14 +294,6 @@ export class EniPorts {
     }
     words[at + HEAD] = 0
     words[at + COUNT] = count
-    words[at + BUILT] = 1
-  }
-
-  /** Takes a port out of another shard's ring, which holds it as free. */
-  #unring(space: number, port: number): void {
-    const owner = portOwner(port, this.shards)
-    const at = this.#lock(space, owner)
-    if (this.#words[at + BUILT] === 1) this.#build(space, owner)
-    Atomics.store(this.#words, at + LOCK, 0)
+    words[at + STATE] = MADE
   }
 }
