@@ -10,6 +10,7 @@
  * A, the inside; a flow between hosts has FLAG_BEGUN_BY_B where it is the other way.
  */
 import {
+  FLAG_ANSWERED,
   FLAG_BEGUN_BY_B,
   FLAG_FIN_A,
   FLAG_FIN_B,
@@ -79,8 +80,8 @@ export function begin(
 }
 
 /**
- * Follows a segment of a flow: updates its cold words, and of STATE the TCP state and the FIN flags. The timeout class in STATE is
- * left to the caller, who moves the flow between its lists.
+ * Follows a segment of a flow: updates its cold words, and of STATE the TCP state, the FIN flags and FLAG_ANSWERED, which takes a believed segment
+ * of the other end. The timeout class in STATE is left to the caller, who moves the flow between its lists.
  * @param fromA whether end A sent the segment
  * @param tcpAt where the TCP header begins; it fits and its flags are legal
  * @param payload bytes after the TCP header, up to 65,535: segments that the kernel has yet to cut are one here
@@ -153,6 +154,7 @@ function listen(
     return classOfState(state) | (fromA && event !== TcpEvent.Rst && event !== TcpEvent.Syn ? RENEWS : 0)
   if (event === TcpEvent.Rst) {
     if (!believesReset(cold, id, state, fromA, byBeginner, bytes, at)) return classOfState(state) | STRAY
+    if (!byBeginner) hot[id * HOT_WORDS + STATE] |= FLAG_ANSWERED
     return enter(hot, id, state, nextState(state, event, byBeginner))
   }
   if (event === TcpEvent.Syn) return repeatSyn(flows, id, state, fromA, byBeginner, bytes, at, payload)
@@ -172,7 +174,7 @@ function listen(
     return strayed(state, fromA)
 
   const fins = event === TcpEvent.Fin ? word | finFlag(fromA) : word
-  hot[id * HOT_WORDS + STATE] = fins
+  hot[id * HOT_WORDS + STATE] = byBeginner ? fins : fins | FLAG_ANSWERED
   let next = nextState(state, event, byBeginner)
   const both = (fins & FLAG_FIN_A) !== 0 && (fins & FLAG_FIN_B) !== 0
   if (both && allAcknowledged(cold, id)) next = nextState(next, TcpEvent.Last, byBeginner)
@@ -221,6 +223,7 @@ function answer(
     if (!acknowledgesSyn(cold, id, fromA, bytes, at)) return strayed(state, fromA)
     if (event === TcpEvent.SynAck) hearAnswer(cold, id, fromA, bytes, at, payload)
     else hearMiddle(cold, id, fromA, bytes, at, payload, 0)
+    hot[id * HOT_WORDS + STATE] |= FLAG_ANSWERED
   }
   return enter(hot, id, state, next)
 }

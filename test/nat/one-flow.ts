@@ -6,6 +6,7 @@ import { begin, CLASS_MASK, mayReopen, RENEWS, STRAY, track } from '../../src/na
 import { tcpStateName, tcpStateOf } from '../../src/nat/tcp-states.ts'
 import { type TimeoutClass, timeoutName } from '../../src/nat/timeouts.ts'
 import {
+  FLAG_ANSWERED,
   FLAG_BEGUN_BY_B,
   FLAG_FIN_A,
   FLAG_FIN_B,
@@ -59,6 +60,9 @@ export class OneFlow {
   }
   get fins(): string {
     return `${this.#word & FLAG_FIN_A ? 'A' : ''}${this.#word & FLAG_FIN_B ? 'B' : ''}`
+  }
+  get answered(): boolean {
+    return (this.#word & FLAG_ANSWERED) !== 0
   }
   get #word(): number {
     return this.flows.hot[this.id * HOT_WORDS + STATE]

@@ -413,6 +413,36 @@ t.test('a flow between hosts that end B began', async test => {
   ])
 })
 
+t.test('T-20: a flow is answered when something is believed of the other end', async test => {
+  const forged = new OneFlow()
+  converse(forged, test, [
+    ['A', 'S', 1000, 0, 'syn-sent'],
+    ['B', 'S', 5000, 0, 'simultaneous-open'],
+    ['A', 'SA', 1000, 5001, 'syn-answered'],
+    ['B', 'R', 5001, 0, 'syn-answered', { stray: true }],
+    ['B', 'SA', 5000, 7, 'syn-answered', { stray: true }],
+  ])
+  test.notOk(forged.answered, 'what anybody could have sent is no answer')
+  converse(forged, test, [['B', 'SA', 5000, 1001, 'established']])
+  test.ok(forged.answered)
+
+  const refused = new OneFlow()
+  converse(refused, test, [
+    ['A', 'S', 1000, 0, 'syn-sent'],
+    ['B', 'RA', 0, 1001, 'closed'],
+  ])
+  test.ok(refused.answered, 'a refusal is an answer')
+
+  const pickedUp = new OneFlow()
+  converse(pickedUp, test, [
+    ['A', 'PA', 1000, 5000, 'picked-up'],
+    ['A', 'PA', 1000, 5000, 'picked-up'],
+  ])
+  test.notOk(pickedUp.answered)
+  converse(pickedUp, test, [['B', 'A', 5000, 1000, 'established']])
+  test.ok(pickedUp.answered)
+})
+
 t.test('which flags begin a flow', async test => {
   const set = (letters: string) =>
     [...letters].reduce((all, letter) => all | (1 << 'FSRPAUEC'.indexOf(letter)), 0)
