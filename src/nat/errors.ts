@@ -1,8 +1,9 @@
 /**
  * How many ICMP errors a shard sends: token buckets (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
  *
- * A bucket holds up to a burst of tokens and gains them at a steady rate; an error takes one or is not sent. Packet-too-big draws from a
- * bucket of its own: a scan that wears out all other errors must not silence path MTU discovery, which whole connections wait for.
+ * A bucket holds up to a burst of tokens and gains them at a steady rate; an error takes one or is not sent.
+ * Packet-too-big draws from a bucket of its own: a scan that wears out all other errors must not silence path
+ * MTU discovery, which whole connections wait for.
  *
  * There is no clock here. `now` is the shard's tick, 10 ms, and may wrap.
  */
@@ -13,7 +14,9 @@ export const ERRORS_BURST = 50
 
 const TICKS_PER_SECOND = 100
 
-/** A token bucket over ticks. A token is counted in hundredths, so that a tick adds a whole number of them. */
+/**
+ * A token bucket over ticks. A token is counted in hundredths, so that a tick adds a whole number of them.
+ */
 export class TokenBucket {
   readonly #perSecond: number
   readonly #full: number

@@ -1,7 +1,8 @@
 /**
  * Where held fragments lie: a fixed piece of memory, cut into chunks; a fragment is a chain of them.
  *
- * A fragment has the number of its first chunk, which is less than CHUNKS, so that callers keep what they know of it in arrays beside the pool.
+ * A fragment has the number of its first chunk, which is less than CHUNKS, so that callers keep what they
+ * know of it in arrays beside the pool.
  */
 import { copyBytes } from '../wire/bytes.ts'
 

@@ -1,13 +1,15 @@
 /**
  * Fragments that wait for the rest of their datagram.
  *
- * Only the first fragment of a datagram says which flow it is of, and an overlap shows only when the pieces are side by side. So nothing of a
- * datagram is forwarded before all of it is there: the pieces are kept as they came, never put together, and then go out in the order of
- * their offsets. A fragment that overlaps another ends its datagram, what is there and what is still to come (RFC 5722, and the same for
- * IPv4); the same fragment once more, byte by byte, is dropped alone (RFC 8200 section 4.5).
+ * Only the first fragment of a datagram says which flow it is of, and an overlap shows only when the pieces
+ * are side by side. So nothing of a datagram is forwarded before all of it is there: the pieces are kept as
+ * they came, never put together, and then go out in the order of their offsets. A fragment that overlaps
+ * another ends its datagram, what is there and what is still to come (RFC 5722, and the same for IPv4); the
+ * same fragment once more, byte by byte, is dropped alone (RFC 8200 section 4.5).
  *
- * Room is bounded: in datagrams, in bytes, in pieces of a datagram, and for each source. What gives way is always incomplete, the oldest first, and
- * a source that wants more than its share pushes out its own. A datagram is given up FRAGMENT_SECONDS after its first piece came.
+ * Room is bounded: in datagrams, in bytes, in pieces of a datagram, and for each source. What gives way is
+ * always incomplete, the oldest first, and a source that wants more than its share pushes out its own. A
+ * datagram is given up FRAGMENT_SECONDS after its first piece came.
  *
  *     buckets, by source ──▶ datagram ─▶ datagram       in order of arrival: what expires first, what gives way
  *                               │
@@ -29,17 +31,24 @@ import { ticks } from './timeouts.ts'
 
 /** The fragment is kept; its slot is free. */
 export const HELD = 0
-/** The fragment is kept and was the last one missing: `datagram` and `count` say which datagram is complete. */
+/**
+ * The fragment is kept and was the last one missing: `datagram` and `count` say which datagram is complete.
+ */
 export const COMPLETE = -1
 /** No datagram. */
 export const NO_DATAGRAM = -1
 
 /* From the specification. */
-/** The longest packet that the pieces may add up to, IPv4 with its header, IPv6 without. RFC 791, RFC 8200 section 4.5. */
+/**
+ * The longest packet that the pieces may add up to, IPv4 with its header, IPv6 without. RFC 791, RFC 8200
+ * section 4.5.
+ */
 const MAX_PACKET = 65535
 
 /* Ours to tune. */
-/** How long a datagram is waited for: as Linux does. RFC 8200 allows 60 seconds, RFC 6146 wants at least 2. */
+/**
+ * How long a datagram is waited for: as Linux does. RFC 8200 allows 60 seconds, RFC 6146 wants at least 2.
+ */
 export const FRAGMENT_SECONDS = 30
 /** Datagrams at a time. */
 export const MAX_DATAGRAMS = 1024
@@ -54,7 +63,10 @@ const BUCKETS = 1024
 const SOURCE = 0
 const DESTINATION = 4
 const IDENTIFICATION = 8
-/** Device | protocol << 16 | family << 24; the protocol is 0 for IPv6, where it is no part of what tells datagrams apart. */
+/**
+ * Device | protocol << 16 | family << 24; the protocol is 0 for IPv6, where it is no part of what tells
+ * datagrams apart.
+ */
 const KIND = 9
 const ARRIVED = 10
 const BUCKET = 11
@@ -80,7 +92,10 @@ const NONE = -1
 export class FragmentTable {
   /** Fragments in the table now. */
   held = 0
-  /** After `insert…` answered a drop: held fragments of the same datagram that are lost with it, for the same reason. */
+  /**
+   * After `insert…` answered a drop: held fragments of the same datagram that are lost with it, for the same
+   * reason.
+   */
   lost = 0
   /** After `insert…`: held fragments of other datagrams that gave way, Drop.FragmentTableFull. */
   evicted = 0
@@ -120,10 +135,12 @@ export class FragmentTable {
   }
 
   /**
-   * Takes an IPv4 fragment. Its header was checked: it fits, checksum and options are right, it is a fragment.
+   * Takes an IPv4 fragment. Its header was checked: it fits, checksum and options are right, it is a
+   * fragment.
    * @param length of the packet in bytes, without trailer
    * @param now tick
-   * @returns HELD or COMPLETE, and the caller gives the slot back; or the Drop that the fragment, and `lost` others, are lost to
+   * @returns HELD or COMPLETE, and the caller gives the slot back; or the Drop that the fragment, and `lost`
+   * others, are lost to
    */
   insert4(bytes: Uint8Array, at: number, length: number, device: number, now: number): number {
     const protocol = ipv4.protocol(bytes, at)
@@ -145,7 +162,8 @@ export class FragmentTable {
   }
 
   /**
-   * Takes an IPv6 fragment. Its chain of headers was walked without fault, and it is not atomic: that would be a packet of its own (RFC 6946).
+   * Takes an IPv6 fragment. Its chain of headers was walked without fault, and it is not atomic: that would
+   * be a packet of its own (RFC 6946).
    * @param length of the packet in bytes, without trailer
    * @param fragmentAt where the fragment header is, `Walk.FragmentAt`
    * @param protocol and
@@ -202,7 +220,8 @@ export class FragmentTable {
 
   /**
    * Gives up the datagrams that were waited for long enough.
-   * @returns how many fragments were held of them: Drop.FragmentNoFirst, whichever piece it was that did not come
+   * @returns how many fragments were held of them: Drop.FragmentNoFirst, whichever piece it was that did not
+   * come
    */
   expire(now: number): number {
     let gone = 0
@@ -369,8 +388,9 @@ export class FragmentTable {
   }
 
   /**
-   * Makes other datagrams give way until the piece fits, the oldest first. There always are others: the most that one datagram can take, MAX_PIECES
-   * pieces of MAX_PACKET bytes together, is a third of a source's share.
+   * Makes other datagrams give way until the piece fits, the oldest first. There always are others: the most
+   * that one datagram can take, MAX_PIECES pieces of MAX_PACKET bytes together, is a third of a source's
+   * share.
    */
   #makeRoom(bucket: number, datagram: number, length: number): void {
     const chunks = chunksOf(length)
@@ -404,7 +424,8 @@ function fault(
 ): Drop {
   if (payload <= 0 || (more && (payload & 7) !== 0)) return Drop.FragmentBadLength
   if (before + offset + payload > MAX_PACKET) return Drop.FragmentTooBig
-  // RFC 1858, RFC 3128: what decides about a datagram is in its first fragment, and nothing else reaches there.
+  // RFC 1858, RFC 3128: what decides about a datagram is in its first fragment, and nothing else reaches
+  // there.
   if (offset !== 0)
     return protocol === Protocol.Tcp && offset < tcp.HEADER_LEN ? Drop.FragmentTiny : Drop.None
   if (protocol === Protocol.Tcp) return tcp.fits(bytes, transport, end) ? Drop.None : Drop.FragmentTiny

@@ -1,14 +1,17 @@
 /**
- * ICMP and ICMPv6 errors on their way through the NAT: reading the packet that an error quotes, and translating both (RFC 5508 section 4).
+ * ICMP and ICMPv6 errors on their way through the NAT: reading the packet that an error quotes, and
+ * translating both (RFC 5508 section 4).
  *
- * An error goes to the sender of the packet it quotes, so the quoted packet is of the flow's other direction and is found by its own tuple:
+ * An error goes to the sender of the packet it quotes, so the quoted packet is of the flow's other direction
+ * and is found by its own tuple:
  *
  *     outside ▶ inside    quotes ENI:port ▶ remote      the outer destination and the quoted source become the inside's
  *     inside ▶ outside    quotes remote ▶ inside:port   the outer source and the quoted destination become the ENI's
  *
- * A quotation may end at any byte, hold any packet, and be followed by extension objects (RFC 4884), which are left alone. It is read as far as
- * it goes; what is not there is not translated. All checksums are brought up to date incrementally, the quoted ones too, so that what was
- * right stays right and what was wrong stays wrong: the transport checksum of a quoted packet is not looked at (REQ-3 c).
+ * A quotation may end at any byte, hold any packet, and be followed by extension objects (RFC 4884), which
+ * are left alone. It is read as far as it goes; what is not there is not translated. All checksums are
+ * brought up to date incrementally, the quoted ones too, so that what was right stays right and what was
+ * wrong stays wrong: the transport checksum of a quoted packet is not looked at (REQ-3 c).
  *
  * An error never changes a flow: it neither renews nor ends it (REQ-6, RFC 4787 REQ-12).
  */
@@ -54,10 +57,11 @@ const walked = new Int32Array(extensions.WALK_LEN)
  * @param at where the outer IP header begins @param message where the ICMP header begins; it fits
  * @param end where the packet ends
  * @param whole false for the first fragment of an error, whose checksum cannot be seen from it
- * @returns Drop.None, then `quote` is filled; or why the error cannot be translated: BadIcmpChecksum (REQ-3); IcmpType where it is
- * none that is forwarded (REQ-10 c, RFC 1812 section 5.2.7.2); BadHeaderChecksum of the quoted header (REQ-3 a); ErrorForError;
- * IcmpNoMatch where the quoted packet can be of no flow; IcmpInnerMismatch where it is not to be understood, was not sent by whom the error is
- * sent to, or the MTU is less than any link's
+ * @returns Drop.None, then `quote` is filled; or why the error cannot be translated: BadIcmpChecksum (REQ-3);
+ * IcmpType where it is none that is forwarded (REQ-10 c, RFC 1812 section 5.2.7.2); BadHeaderChecksum of the
+ * quoted header (REQ-3 a); ErrorForError; IcmpNoMatch where the quoted packet can be of no flow;
+ * IcmpInnerMismatch where it is not to be understood, was not sent by whom the error is sent to, or the MTU
+ * is less than any link's
  */
 export function readQuote4(
   bytes: Uint8Array,
@@ -86,7 +90,10 @@ export function readQuote4(
   return readTransport(bytes, Protocol.Icmp, protocol, ipv4.payloadAt(bytes, inner), innerEnd, quote)
 }
 
-/** As `readQuote4`, for ICMPv6. A Packet Too Big may ask for less than 1280: it passes, RFC 8200 section 5 says what that means. */
+/**
+ * As `readQuote4`, for ICMPv6. A Packet Too Big may ask for less than 1280: it passes, RFC 8200 section 5
+ * says what that means.
+ */
 export function readQuote6(
   bytes: Uint8Array,
   at: number,
@@ -191,7 +198,10 @@ export function translateError6(
   icmp6.setChecksum(bytes, message, addDelta(icmp6.checksum(bytes, message), delta))
 }
 
-/** Destination Unreachable, Time Exceeded, Parameter Problem. Source Quench and Redirect are errors too, and not forwarded. */
+/**
+ * Destination Unreachable, Time Exceeded, Parameter Problem. Source Quench and Redirect are errors too, and
+ * not forwarded.
+ */
 const isForwarded4 = (type: number): boolean =>
   type === icmp.Type.DestinationUnreachable ||
   type === icmp.Type.TimeExceeded ||
@@ -241,7 +251,10 @@ function readTransport(
   return Drop.None
 }
 
-/** Translates the port or identifier that is ours, and the transport checksum. @returns the delta of all that was changed */
+/**
+ * Translates the port or identifier that is ours, and the transport checksum.
+ * @returns the delta of all that was changed
+ */
 function translateTransport(
   bytes: Uint8Array,
   quote: Int32Array,

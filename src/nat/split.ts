@@ -1,9 +1,11 @@
 /**
- * Cutting an IPv4 packet that is too big for its way, RFC 791 section 3.2: only where its sender left the DF bit clear.
+ * Cutting an IPv4 packet that is too big for its way, RFC 791 section 3.2: only where its sender left the DF
+ * bit clear.
  *
- * Every piece is of the same length but the last, and they are made in order. The first has the packet's header as it is; the later ones
- * have those of its options whose copied flag is set. A packet that is a fragment itself is cut likewise: offsets count on, and the last
- * piece says that more follow if the packet did.
+ * Every piece is of the same length but the last, and they are made in order. The first has the packet's
+ * header as it is; the later ones have those of its options whose copied flag is set. A packet that is a
+ * fragment itself is cut likewise: offsets count on, and the last piece says that more follow if the packet
+ * did.
  */
 import { copyBytes } from '../wire/bytes.ts'
 import * as ipv4 from '../wire/ipv4.ts'
@@ -59,7 +61,10 @@ export function writePiece(
   return header + payload
 }
 
-/** Copies the options that every fragment has, padded to a multiple of 4. @returns the length of the header in bytes */
+/**
+ * Copies the options that every fragment has, padded to a multiple of 4.
+ * @returns the length of the header in bytes
+ */
 function copyOptions(
   out: Uint8Array,
   outAt: number,

@@ -1,10 +1,11 @@
 /**
  * The states of a tracked TCP connection, and what leads from one to the next.
  *
- * A flow has a beginner, who sent the first segment, and the other. States carry the names of RFC 9293 as they are from the beginner's point of
- * view, with the two more that only a third party in the middle can see (`SynAnswered`, `PickedUp`). The tables decide by the state
- * and by what a segment says, and by nothing else; whether a segment is believed at all is decided before, in `tcp.ts`, and one that is not
- * has no column here.
+ * A flow has a beginner, who sent the first segment, and the other. States carry the names of RFC 9293 as
+ * they are from the beginner's point of view, with the two more that only a third party in the middle can see
+ * (`SynAnswered`, `PickedUp`). The tables decide by the state and by what a segment says, and by nothing
+ * else; whether a segment is believed at all is decided before, in `tcp.ts`, and one that is not has no
+ * column here.
  */
 import { TimeoutClass } from './timeouts.ts'
 
@@ -12,25 +13,37 @@ import { TimeoutClass } from './timeouts.ts'
 export const TcpState = {
   /** No segment yet. */
   None: 0,
-  /** The beginner's SYN was seen. Of the other end nothing is known, save the window it was offered, which stands in its EDGE. */
+  /**
+   * The beginner's SYN was seen. Of the other end nothing is known, save the window it was offered, which
+   * stands in its EDGE.
+   */
   SynSent: 1,
   /**
-   * Both ends sent a SYN (RFC 5382 REQ-2 a). Anybody may send one in the other's name, so that still nothing is known of it; its SYN-ACK
-   * or ACK proves by what it acknowledges that it saw the beginner's SYN.
+   * Both ends sent a SYN (RFC 5382 REQ-2 a). Anybody may send one in the other's name, so that still nothing
+   * is known of it; its SYN-ACK or ACK proves by what it acknowledges that it saw the beginner's SYN.
    */
   SimultaneousOpen: 2,
   /** The other's SYN was seen, and its acknowledgment of the beginner's. */
   SynReceived: 3,
-  /** After a simultaneous open: the beginner acknowledged the other's SYN; of the other still nothing is known. */
+  /**
+   * After a simultaneous open: the beginner acknowledged the other's SYN; of the other still nothing is
+   * known.
+   */
   SynAnswered: 4,
-  /** The first segment was none of a handshake; the other end has not been heard. Scales are unknown, windows taken as large as they can be. */
+  /**
+   * The first segment was none of a handshake; the other end has not been heard. Scales are unknown, windows
+   * taken as large as they can be.
+   */
   PickedUp: 5,
   Established: 6,
   /** The beginner's FIN was seen. The other may send for as long as it likes. */
   FinWait: 7,
   /** The other's FIN was seen. The beginner may send for as long as it likes. */
   CloseWait: 8,
-  /** Both FINs were seen, and not the acknowledgments of both. Also: the beginner's alone, in a flow that was picked up. */
+  /**
+   * Both FINs were seen, and not the acknowledgments of both. Also: the beginner's alone, in a flow that was
+   * picked up.
+   */
   Closing: 9,
   /** Both FINs are acknowledged. */
   TimeWait: 10,
@@ -71,7 +84,10 @@ const EVENTS = 6
 const { None, SynSent, SimultaneousOpen, SynReceived, SynAnswered, PickedUp, Established } = TcpState
 const { FinWait, CloseWait, Closing, TimeWait, Closed } = TcpState
 
-/** The next state after a segment of the beginner. A SYN that is sent again says nothing, so *Syn* is one that differs from the first. */
+/**
+ * The next state after a segment of the beginner. A SYN that is sent again says nothing, so *Syn* is one that
+ * differs from the first.
+ */
 // biome-ignore format: a table
 const BY_BEGINNER = Uint8Array.of(
   //                     Syn           SynAck        Ack           Fin                Rst      Last
@@ -111,7 +127,10 @@ const BY_OTHER = Uint8Array.of(
 export const nextState = (state: number, event: TcpEvent, byBeginner: boolean): number =>
   byBeginner ? BY_BEGINNER[state * EVENTS + event] : BY_OTHER[state * EVENTS + event]
 
-/** The timeout class of a state. A half-closed connection is as alive as any: the open side may be quiet for long (RFC 5382 REQ-2). */
+/**
+ * The timeout class of a state. A half-closed connection is as alive as any: the open side may be quiet for
+ * long (RFC 5382 REQ-2).
+ */
 const CLASS_OF = Uint8Array.of(
   /* None             */ TimeoutClass.TcpOpening,
   /* SynSent          */ TimeoutClass.TcpOpening,

@@ -6,15 +6,18 @@
  *     what its peer acknowledged          what it sent          what it may send
  *              ACKED ───────────────────────── END ─────────────────── EDGE
  *
- * A segment is in window by the four bounds of G. van Rooij, "Real stateful TCP packet filtering in IP Filter" (2001):
+ * A segment is in window by the four bounds of G. van Rooij, "Real stateful TCP packet filtering in IP
+ * Filter" (2001):
  *
  * 1. it begins at or before EDGE;
  * 2. it ends at END or later, less the largest window of its receiver;
  * 3. it acknowledges no more than its receiver's END;
- * 4. it acknowledges at least its receiver's END, less the largest window of its sender and no less than 66,000 bytes.
+ * 4. it acknowledges at least its receiver's END, less the largest window of its sender and no less than
+ * 66,000 bytes.
  *
- * The largest window is the largest that an end's scale lets it offer. That is more than it may ever have offered, and does no harm: what is
- * older than END or ACKED cannot change them. Sequence numbers are compared by the sign of their 32-bit difference (RFC 9293 section 3.4).
+ * The largest window is the largest that an end's scale lets it offer. That is more than it may ever have
+ * offered, and does no harm: what is older than END or ACKED cannot change them. Sequence numbers are
+ * compared by the sign of their 32-bit difference (RFC 9293 section 3.4).
  */
 import { ACKED_A, COLD_WORDS, EDGE_A, END_A, END_B, ENI, type FlowId } from '../tables/flows.ts'
 import * as tcp from '../wire/tcp.ts'
@@ -56,7 +59,10 @@ function offeredScale(bytes: Uint8Array, at: number): number {
   return scale === tcp.NO_OPTION ? NO_SCALE : scale
 }
 
-/** Learns from the SYN that begins a connection. Of the receiver only its EDGE is set, to the window it was offered, for `hearAnswer`. */
+/**
+ * Learns from the SYN that begins a connection. Of the receiver only its EDGE is set, to the window it was
+ * offered, for `hearAnswer`.
+ */
 export function hearSyn(
   cold: Int32Array,
   id: FlowId,
@@ -107,7 +113,8 @@ export function hearAnswer(
 }
 
 /**
- * Learns from a segment of a connection whose handshake was not seen: windows are taken as large as they can be.
+ * Learns from a segment of a connection whose handshake was not seen: windows are taken as large as they can
+ * be.
  * @param flag 1 where a FIN takes a sequence number, else 0
  */
 export function hearMiddle(
@@ -170,7 +177,10 @@ export function follow(
   return true
 }
 
-/** Whether a segment acknowledges its receiver's SYN, or some of the data that came with it, and nothing that was not sent. */
+/**
+ * Whether a segment acknowledges its receiver's SYN, or some of the data that came with it, and nothing that
+ * was not sent.
+ */
 export function acknowledgesSyn(
   cold: Int32Array,
   id: FlowId,
@@ -200,7 +210,10 @@ export const isRepeatedSyn = (cold: Int32Array, id: FlowId, fromA: boolean, sequ
 export const beyondEnd = (cold: Int32Array, id: FlowId, fromA: boolean, sequence: number): number =>
   (sequence - cold[ownWords(id, fromA)]) | 0
 
-/** Whether a sequence number is the very next that its receiver waits for, as far as we can know: what it acknowledged, or all that was sent. */
+/**
+ * Whether a sequence number is the very next that its receiver waits for, as far as we can know: what it
+ * acknowledged, or all that was sent.
+ */
 export function isExact(cold: Int32Array, id: FlowId, fromA: boolean, sequence: number): boolean {
   const own = ownWords(id, fromA)
   return sequence === cold[own] || sequence === cold[own + ACKED]
@@ -212,7 +225,10 @@ export function isInWindow(cold: Int32Array, id: FlowId, fromA: boolean, sequenc
   return ((cold[own + EDGE] - sequence) | 0) >= 0 && ((sequence - cold[own + ACKED]) | 0) >= -SLACK
 }
 
-/** Whether a sequence number may be in flight; data is sent again where its acknowledgment was lost after us, hence the slack. */
+/**
+ * Whether a sequence number may be in flight; data is sent again where its acknowledgment was lost after us,
+ * hence the slack.
+ */
 export function isInFlight(cold: Int32Array, id: FlowId, fromA: boolean, sequence: number): boolean {
   const own = ownWords(id, fromA)
   return ((cold[own] - sequence) | 0) >= 0 && ((sequence - cold[own + ACKED]) | 0) >= -SLACK

@@ -1,13 +1,15 @@
 /**
  * TCP as a middlebox sees it: what a segment does to the state of its flow.
  *
- * Every segment of a flow is translated and passed. What is judged here is only whether a segment is believed. One out of window changes
- * nothing that is remembered; RST, SYN and FIN, with which a stranger could end a connection, are believed on stricter terms still (RFC 5961;
- * RFC 7857 section 2.2). To drop what looks wrong would kill connections whenever we saw less than their two ends did, to believe it would
- * let strangers end them.
+ * Every segment of a flow is translated and passed. What is judged here is only whether a segment is
+ * believed. One out of window changes nothing that is remembered; RST, SYN and FIN, with which a stranger
+ * could end a connection, are believed on stricter terms still (RFC 5961; RFC 7857 section 2.2). To drop what
+ * looks wrong would kill connections whenever we saw less than their two ends did, to believe it would let
+ * strangers end them.
  *
- * States and their order are in `tcp-states.ts`, sequence numbers and windows in `tcp-window.ts`. The beginner of a function's flow is end
- * A, the inside; a flow between hosts has FLAG_BEGUN_BY_B where it is the other way.
+ * States and their order are in `tcp-states.ts`, sequence numbers and windows in `tcp-window.ts`. The
+ * beginner of a function's flow is end A, the inside; a flow between hosts has FLAG_BEGUN_BY_B where it is
+ * the other way.
  */
 import {
   FLAG_ANSWERED,
@@ -40,11 +42,15 @@ import { TimeoutClass } from './timeouts.ts'
 /** The timeout class in what `track` answers. */
 export const CLASS_MASK = 0x0f
 /**
- * In what `track` answers: the segment is a reason to keep the flow longer. A repeated SYN or SYN-ACK is none, so that an opening that
- * nobody completes ends on time however often it is repeated; nor is an RST that is not believed.
+ * In what `track` answers: the segment is a reason to keep the flow longer. A repeated SYN or SYN-ACK is
+ * none, so that an opening that nobody completes ends on time however often it is repeated; nor is an RST
+ * that is not believed.
  */
 export const RENEWS = 0x10
-/** In what `track` answers: the segment is out of window, or a SYN or RST that is not believed. It is passed all the same. */
+/**
+ * In what `track` answers: the segment is out of window, or a SYN or RST that is not believed. It is passed
+ * all the same.
+ */
 export const STRAY = 0x20
 
 /** Flags that decide what a segment says. */
@@ -58,7 +64,8 @@ export const picksUp = (flags: number): boolean =>
   (flags & (tcp.Flag.Ack | tcp.Flag.Syn | tcp.Flag.Rst)) === tcp.Flag.Ack
 
 /**
- * Remembers the first segment of a flow, whose flags `opens` or `picksUp` approved. Writes the flow's cold words, not its STATE.
+ * Remembers the first segment of a flow, whose flags `opens` or `picksUp` approved. Writes the flow's cold
+ * words, not its STATE.
  * @param tcpAt where the TCP header begins; it fits
  * @param payload bytes after the TCP header
  * @param fromA whether end A sent the segment
@@ -80,11 +87,13 @@ export function begin(
 }
 
 /**
- * Follows a segment of a flow: updates its cold words, and of STATE the TCP state, the FIN flags and FLAG_ANSWERED, which takes a believed segment
- * of the other end. The timeout class in STATE is left to the caller, who moves the flow between its lists.
+ * Follows a segment of a flow: updates its cold words, and of STATE the TCP state, the FIN flags and
+ * FLAG_ANSWERED, which takes a believed segment of the other end. The timeout class in STATE is left to the
+ * caller, who moves the flow between its lists.
  * @param fromA whether end A sent the segment
  * @param tcpAt where the TCP header begins; it fits and its flags are legal
- * @param payload bytes after the TCP header, up to 65,535: segments that the kernel has yet to cut are one here
+ * @param payload bytes after the TCP header, up to 65,535: segments that the kernel has yet to cut are one
+ * here
  * @returns the timeout class that the flow is in now (CLASS_MASK), with RENEWS and STRAY
  */
 export function track(
@@ -104,9 +113,10 @@ export function track(
 }
 
 /**
- * True where a segment begins a new flow on the tuple of an old one that is over: a SYN after an RST or both FINs, or a SYN
- * from an end that sent its FIN, with a sequence number beyond it (RFC 9293 section 3.6.1, RFC 6191). A SYN into any other flow is passed
- * and changes nothing: the other end challenges it, and the answer to the challenge ends the flow (RFC 5961 section 4).
+ * True where a segment begins a new flow on the tuple of an old one that is over: a SYN after an RST or both
+ * FINs, or a SYN from an end that sent its FIN, with a sequence number beyond it (RFC 9293 section 3.6.1, RFC
+ * 6191). A SYN into any other flow is passed and changes nothing: the other end challenges it, and the answer
+ * to the challenge ends the flow (RFC 5961 section 4).
  * @param fromA whether end A sent the segment; the caller sees to it that this end may begin
  */
 export function mayReopen(
@@ -124,8 +134,8 @@ export function mayReopen(
 }
 
 /**
- * True where a segment that an ICMP error quotes may be in flight. An error about any other is forged, or of no use any more
- * (RFC 5927 section 4.1).
+ * True where a segment that an ICMP error quotes may be in flight. An error about any other is forged, or of
+ * no use any more (RFC 5927 section 4.1).
  * @param fromA whether end A sent the quoted segment
  * @param sequence of the quoted segment, signed
  */
@@ -149,7 +159,8 @@ function listen(
   const state = tcpStateOf(word)
   const byBeginner = isBeginner(word, fromA)
   const event = eventOf(tcp.flags(bytes, at))
-  // After an RST nothing is judged any more. What end A goes on to send keeps the flow for that end (RFC 7857 section 2.2).
+  // After an RST nothing is judged any more. What end A goes on to send keeps the flow for that end (RFC 7857
+  // section 2.2).
   if (state === TcpState.Closed)
     return classOfState(state) | (fromA && event !== TcpEvent.Rst && event !== TcpEvent.Syn ? RENEWS : 0)
   if (event === TcpEvent.Rst) {
@@ -181,7 +192,10 @@ function listen(
   return enter(hot, id, state, next) | renewalOf(next)
 }
 
-/** A SYN without ACK, after the first. It proves nothing about who sent it, so nothing is learnt from one of the other end. */
+/**
+ * A SYN without ACK, after the first. It proves nothing about who sent it, so nothing is learnt from one of
+ * the other end.
+ */
 function repeatSyn(
   flows: FlowTable,
   id: FlowId,
@@ -204,7 +218,9 @@ function repeatSyn(
   return enter(hot, id, state, next) | (state < TcpState.PickedUp ? 0 : STRAY)
 }
 
-/** A segment while the other end has not been heard: what of it acknowledges the beginner's SYN is its answer. */
+/**
+ * A segment while the other end has not been heard: what of it acknowledges the beginner's SYN is its answer.
+ */
 function answer(
   flows: FlowTable,
   id: FlowId,
@@ -229,9 +245,9 @@ function answer(
 }
 
 /**
- * Whether an RST is its sender's. In answer to a SYN it must acknowledge the SYN (RFC 9293 section 3.10.7.3). Until a FIN was seen it must
- * begin exactly where its receiver waits for more (RFC 5961 section 3.2); after that any place in the window will do, since an end that
- * has closed sends it from where it pleases.
+ * Whether an RST is its sender's. In answer to a SYN it must acknowledge the SYN (RFC 9293 section 3.10.7.3).
+ * Until a FIN was seen it must begin exactly where its receiver waits for more (RFC 5961 section 3.2); after
+ * that any place in the window will do, since an end that has closed sends it from where it pleases.
  */
 function believesReset(
   cold: Int32Array,
@@ -261,8 +277,9 @@ function enter(hot: Int32Array, id: FlowId, state: TcpState, next: number): numb
 const renewalOf = (state: number): number => (classOfState(state) === TimeoutClass.TcpOpening ? 0 : RENEWS)
 
 /**
- * The answer for a segment that is not believed. It renews the flow where end A sent it: should we have lost track of a connection in
- * use it must not expire under its users, and a stranger cannot send for end A of a function's flow.
+ * The answer for a segment that is not believed. It renews the flow where end A sent it: should we have lost
+ * track of a connection in use it must not expire under its users, and a stranger cannot send for end A of a
+ * function's flow.
  */
 const strayed = (state: number, fromA: boolean): number =>
   classOfState(state) | STRAY | (fromA ? renewalOf(state) : 0)

@@ -1,5 +1,6 @@
 /**
- * Fragments: what is held, what comes out, what is lost. Names give the rows of RFC 815, 1858, 3128, 5722, 6946, 8200 that a test is about.
+ * Fragments: what is held, what comes out, what is lost. Names give the rows of RFC 815, 1858, 3128, 5722,
+ * 6946, 8200 that a test is about.
  */
 import fc from 'fast-check'
 import t from 'tap'
@@ -378,7 +379,10 @@ t.test('F-13: bytes of a source are bounded too', async test => {
 /** Pieces of this many chunks each, for tests that fill the table. */
 const WIDE = 6
 const template = piece4(big4(30_000), 0, 8000)
-/** The template with another identification and another last byte of the source; the table leaves checksums to its callers. */
+/**
+ * The template with another identification and another last byte of the source; the table leaves checksums to
+ * its callers.
+ */
 function wide(identification: number, source: string): Uint8Array {
   const piece = Uint8Array.from(template)
   piece.set([identification >>> 8, identification & 0xff], 4)

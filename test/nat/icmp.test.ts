@@ -1,6 +1,7 @@
 /**
- * ICMP errors through the NAT. A translated error is compared byte by byte with the same error built anew around translated addresses, all
- * checksums computed by the slow oracle of test/wire. Names give the rows of RFC 5508 and RFC 4787 that a test is about.
+ * ICMP errors through the NAT. A translated error is compared byte by byte with the same error built anew
+ * around translated addresses, all checksums computed by the slow oracle of test/wire. Names give the rows of
+ * RFC 5508 and RFC 4787 that a test is about.
  */
 import fc from 'fast-check'
 import t from 'tap'
@@ -75,7 +76,10 @@ function translate(frame: Uint8Array, { inward, address, port }: Translation): U
 const bytes = (length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, index) => (index * 31 + 5) & 0xff)
 
-/** One conversation: the inside 10.0.0.5:40000, the ENI 10.0.1.200:50123, the remote 10.0.1.20:80, and the same in IPv6. */
+/**
+ * One conversation: the inside 10.0.0.5:40000, the ENI 10.0.1.200:50123, the remote 10.0.1.20:80, and the
+ * same in IPv6.
+ */
 const inside = { address: '10.0.0.5', address6: 'fd00::5', port: 40_000 }
 const eni = { address: '10.0.1.200', address6: 'fd00:0:0:1::200', port: 50_123 }
 const remote = { address: '10.0.1.20', address6: 'fd00:0:0:1::20', port: 80 }
@@ -265,8 +269,8 @@ t.test('S12: extension headers of the quoted packet', async test => {
 const checksumOf: Record<Shape, number> = { tcp: 16, udp: 6, 'udp-without': 6, echo: 2 }
 
 /**
- * Whether a translated error is the one built anew. Where the quotation ends in the middle of the transport checksum, the half that is there
- * cannot be translated and is what it was.
+ * Whether a translated error is the one built anew. Where the quotation ends in the middle of the transport
+ * checksum, the half that is there cannot be translated and is what it was.
  * @param quoted bytes of the transport header and payload that are quoted
  */
 function isAsBuilt(
@@ -335,7 +339,8 @@ t.test(
 )
 
 t.test('REQ-3 d, RFC 4884: extension objects behind the quotation are left alone', async test => {
-  // 128 bytes of quotation, padded, in words of 4 bytes; then a header of version 2 and an MPLS label stack object.
+  // 128 bytes of quotation, padded, in words of 4 bytes; then a header of version 2 and an MPLS label stack
+  // object.
   const objects = [0x20, 0, 0xaa, 0xbb, 0, 8, 1, 1, 0x12, 0x34, 0x51, 0xff]
   const about = (from: Side) => {
     const quoted = new Uint8Array(128)

@@ -68,7 +68,10 @@ export class OneFlow {
     return this.flows.hot[this.id * HOT_WORDS + STATE]
   }
 
-  /** The first segment begins the flow, the others are tracked; every one keeps the timeout class in STATE as callers do. */
+  /**
+   * The first segment begins the flow, the others are tracked; every one keeps the timeout class in STATE as
+   * callers do.
+   */
   hear(from: 'A' | 'B', segment: Segment): Heard {
     const frame = tcp4(segment)
     const fromA = from === 'A'

@@ -1,6 +1,6 @@
 /**
- * TCP tracking once more, slow and obvious: numbers that do not wrap, everything believed kept in lists, the state told from facts about what
- * was believed and not from a table. What `src/nat/tcp.ts` is compared with.
+ * TCP tracking once more, slow and obvious: numbers that do not wrap, everything believed kept in lists, the
+ * state told from facts about what was believed and not from a table. What `src/nat/tcp.ts` is compared with.
  */
 export interface SlowSegment {
   byBeginner: boolean

@@ -1,4 +1,7 @@
-/** Cutting IPv4 packets, RFC 791 section 3.2; RFC 4787 REQ-13 a. The pieces are compared with those of the builder in test/wire. */
+/**
+ * Cutting IPv4 packets, RFC 791 section 3.2; RFC 4787 REQ-13 a. The pieces are compared with those of the
+ * builder in test/wire.
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import { COMPLETE, FragmentTable } from '../../src/nat/fragments.ts'

@@ -1,6 +1,7 @@
 /**
- * Random conversations, likely and unlikely, against the slow and obvious tracker of `slow-tcp.ts`: the same state and the same judgement after
- * every segment. Sequence numbers begin anywhere, so that they wrap in the middle of conversations.
+ * Random conversations, likely and unlikely, against the slow and obvious tracker of `slow-tcp.ts`: the same
+ * state and the same judgement after every segment. Sequence numbers begin anywhere, so that they wrap in the
+ * middle of conversations.
  */
 import fc from 'fast-check'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** The tables of TCP states, read for what must hold of every row. What the cells do together is in `tcp.test.ts`. */
+/**
+ * The tables of TCP states, read for what must hold of every row. What the cells do together is in
+ * `tcp.test.ts`.
+ */
 import t from 'tap'
 import {
   classOfState,
