@@ -26,3 +26,11 @@ export function errnoOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : ''
   return typeof code === 'string' ? code : ''
 }
+
+/** The failure to read a file of a run directory, which is there and for root only. */
+export function unreadable(path: string, cause: unknown): Failure {
+  const denied = ['EACCES', 'EPERM'].includes(errnoOf(cause))
+  return denied
+    ? new Failure(`${path} is for root only.`, 'Try the same with sudo.', { cause })
+    : new Failure(`${path} cannot be read: ${wordsOf(cause)}.`, '', { cause })
+}

@@ -22,6 +22,12 @@ export async function serve(options: DaemonOptions): Promise<void> {
   const { log, config, directory } = options
   const ending = new Ending()
   log('info', 'starting', { pid: process.pid, config, directory: directory.path })
+  const crashed = (error: Error) => {
+    // A defect. Devices, regions and state are such that the next start goes on from here.
+    log('error', 'crashed', { message: error.message, stack: error.stack })
+    process.exit(1)
+  }
+  process.on('uncaughtException', crashed)
   const waiting: NodeJS.Signals[] = []
   let follow = (name: NodeJS.Signals) => {
     waiting.push(name)
@@ -44,6 +50,7 @@ export async function serve(options: DaemonOptions): Promise<void> {
     await daemon.stop()
     log('info', 'stopped')
   } finally {
+    process.off('uncaughtException', crashed)
     for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, heard)
   }
 }

@@ -10,7 +10,7 @@ import { KEY_WORDS } from '../shard/messages.ts'
 import type { PlanNames } from '../vpc/names.ts'
 import type { NumbersJson } from '../vpc/numbers.ts'
 import type { OwnedDevice } from './devices.ts'
-import { errnoOf, Failure } from './failure.ts'
+import { errnoOf, Failure, unreadable } from './failure.ts'
 import { writeWhole } from './files.ts'
 
 export interface DaemonState {
@@ -54,7 +54,7 @@ export function readState(path: string): DaemonState | null {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return null
-    throw new Failure(`${path} cannot be read: ${(error as Error).message}.`)
+    throw unreadable(path, error)
   }
   try {
     const state = JSON.parse(text) as DaemonState

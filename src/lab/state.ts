@@ -6,7 +6,7 @@
  * interrupted: nobody had the name then, so what has it now is ours too.
  */
 import { readFileSync } from 'node:fs'
-import { errnoOf, Failure } from '../daemon/failure.ts'
+import { errnoOf, Failure, unreadable } from '../daemon/failure.ts'
 import { writeWhole } from '../daemon/files.ts'
 import type { ProcessIdentity } from '../daemon/process.ts'
 
@@ -34,6 +34,7 @@ export interface LabState {
   readonly daemon: ProcessIdentity | null
 }
 
+/** The state of a lab that has made nothing yet. */
 export const emptyState = (file: string, prefix: string): LabState => ({
   version: 1,
   file,
@@ -53,7 +54,7 @@ export function readLabState(path: string): LabState | null {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error))) return null
-    throw new Failure(`${path} cannot be read: ${(error as Error).message}.`)
+    throw unreadable(path, error)
   }
   const state = parse(text)
   if (state === null)

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { version } from '../../src/cli/version.ts'
@@ -80,4 +80,24 @@ t.test('a wrong lab file is refused with file, line and key', async t => {
   const { status, stderr } = await v2n('lab', 'up', `${folder}/lab.yaml`, '--run-dir', `${folder}/run`)
   t.equal(status, 1)
   t.match(stderr, /lab\.yaml:3: vpc\.subnet: unknown key; expected one of/)
+})
+
+t.test('without privileges one sentence says what is missing', async t => {
+  const without = (...args: string[]) =>
+    spawnSync('setpriv', ['--bounding-set=-all', process.execPath, PROGRAM, ...args], { encoding: 'utf8' })
+  for (const args of [
+    ['run', '--config', 'x.yaml'],
+    ['lab', 'up', 'x.yaml'],
+    ['lab', 'down'],
+    ['lab', 'exec', 'web', 'ls'],
+    ['lab', 'probe', 'a', 'b'],
+  ])
+    t.match(
+      without(...args),
+      {
+        status: 1,
+        stderr: /^v2n: v2n .* needs root: CAP_NET_ADMIN and CAP_SYS_ADMIN missing\.\nTry: sudo v2n /,
+      },
+      `v2n ${args.join(' ')}`,
+    )
 })
