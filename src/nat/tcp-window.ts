@@ -12,8 +12,8 @@
  * 1. it begins at or before EDGE;
  * 2. it ends at END or later, less the largest window of its receiver;
  * 3. it acknowledges no more than its receiver's END;
- * 4. it acknowledges at least its receiver's END, less the largest window of its sender and no less than
- * 66,000 bytes.
+ * 4. it acknowledges its receiver's END or later, less the largest window of its sender, or less 66,000 bytes
+ *    where that is more.
  *
  * The largest window is the largest that an end's scale lets it offer. That is more than it may ever have
  * offered, and does no harm: what is older than END or ACKED cannot change them. Sequence numbers are
