@@ -18,6 +18,7 @@ const NONE = -1
 /** Chunks that a fragment of this many bytes takes. */
 export const chunksOf = (length: number): number => Math.ceil(length / CHUNK_BYTES)
 
+/** Fragments as they came, in a memory of fixed size. */
 export class FragmentPool {
   /** Chunks that hold nothing. */
   free = CHUNKS

@@ -89,6 +89,7 @@ const WORDS = 21
 const KEY_WORDS = 10
 const NONE = -1
 
+/** The fragments of a shard that wait. Nothing in it throws or allocates once it is made. */
 export class FragmentTable {
   /** Fragments in the table now. */
   held = 0
