@@ -70,19 +70,29 @@ daemon: { ${options.daemon ?? 'profile: rfc'} }
 
 export const small = labOf()
 
+/** What the packets of both families can be given. */
+interface Ip {
+  source?: string
+  destination?: string
+  partial?: boolean
+  /** IPv4. */
+  ttl?: number
+  service?: number
+  identification?: number
+  dontFragment?: boolean
+  /** IPv6. */
+  hops?: number
+  trafficClass?: number
+  flowLabel?: number
+}
+
 /** How a family of addresses builds its packets, for tests that hold in both. */
 export interface Family {
   readonly name: string
   readonly at: Record<keyof typeof at, string>
-  readonly tcp: (
-    of: build.Tcp & { source?: string; destination?: string; partial?: boolean; ttl?: number; hops?: number },
-  ) => Uint8Array
-  readonly udp: (
-    of: build.Udp & { source?: string; destination?: string; partial?: boolean; ttl?: number; hops?: number },
-  ) => Uint8Array
-  readonly echo: (
-    of: build.Icmp & { source?: string; destination?: string; ttl?: number; hops?: number },
-  ) => Uint8Array
+  readonly tcp: (of: build.Tcp & Ip) => Uint8Array
+  readonly udp: (of: build.Udp & Ip) => Uint8Array
+  readonly echo: (of: build.Icmp & Ip) => Uint8Array
   /** Bytes of the IP header. */
   readonly header: number
   readonly isIpv6: boolean

@@ -71,7 +71,7 @@ export interface Scenario extends NetOptions {
   readonly send: readonly Step[]
   readonly expect: Expected
   /** More to look at: what arrived, and the network. */
-  readonly then?: (t: Test, arrivals: readonly Arrival[], net: Net) => void
+  readonly look?: (t: Test, arrivals: readonly Arrival[], net: Net) => void
 }
 
 const counted = (arrivals: readonly Arrival[]): Record<string, number> => {
@@ -87,7 +87,7 @@ export function sound(t: Test, net: Net): void {
 }
 
 /** Runs a scenario as a test of its own. */
-export function scenario(name: string, { given, send, expect, then, ...options }: Scenario): void {
+export function scenario(name: string, { given, send, expect, look, ...options }: Scenario): void {
   t.test(name, async t => {
     const net = new Net(given, options)
     for (const step of send) step(net)
@@ -96,7 +96,7 @@ export function scenario(name: string, { given, send, expect, then, ...options }
     if (expect.flows !== undefined) t.equal(net.flows, expect.flows, 'flows')
     for (const [counter, value] of Object.entries(expect.counters ?? {}))
       t.equal(net.counter(counter as keyof typeof Counter), value, counter)
-    then?.(t, net.arrivals, net)
+    look?.(t, net.arrivals, net)
     sound(t, net)
   })
 }
