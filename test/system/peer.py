@@ -4,7 +4,9 @@ UDP at one end, and what Node's sockets cannot do: `peer.py VERB OPTIONS`, optio
 Receive buffers are larger than the machine's limit (SO_RCVBUFFORCE, the tests run as root), so that a program that is not
 scheduled for a while does not lose packets which V2N delivered.
 """
+import array
 import errno
+import fcntl
 import json
 import random
 import resource
@@ -14,7 +16,15 @@ import struct
 import sys
 import time
 
+# linux/in.h, linux/in6.h, linux/if_packet.h: what Python's socket module does not name.
 SO_RCVBUFFORCE = 33
+MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}
+MTU = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}
+DISCOVERIES = {'dont': 0, 'want': 1, 'do': 2}
+SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
+ETH_P_ALL = 3
+VNET_HDR_LEN, VNET_NEEDS_CSUM = 10, 1
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 BUFFER = 256 << 20
 
 
@@ -162,7 +172,98 @@ def many(options):
             return
 
 
-VERBS = {verb.__name__: verb for verb in (echo, ask, stream, sink, many)}
+def size(options):
+    """
+    Sends one datagram and waits for the error that it earns, then looks at what the kernel knows of the way. `discover`: whether
+    packets may be cut (`dont`), the kernel follows the way (`want`) or must not cut (`do`). Says errors' names and the way's MTU.
+    """
+    target = (options['address'], options['port'])
+    family = 6 if ':' in target[0] else 4
+    sock = udp('::' if family == 6 else '0.0.0.0')
+    sock.setsockopt(*MTU_DISCOVER[family], DISCOVERIES[options['discover']])
+    sock.connect(target)
+    sock.settimeout(options.get('patience', 5))
+    say(ready=True)
+    errors = []
+    data = random.randbytes(options['size'])
+    sock.send(data)
+    try:
+        same = sock.recv(65536) == data
+    except OSError as error:
+        errors.append(errno.errorcode.get(error.errno, 'none'))
+        same = False
+    try:
+        sock.send(data)
+    except OSError as error:
+        errors.append(errno.errorcode[error.errno])
+    say(done={'same': same, 'errors': errors, 'mtu': sock.getsockopt(*MTU[family])})
+
+
+def knock(options):
+    """
+    Tries to begin conversations that nobody asked for, with each of the ports at once. Says what came of each: `silence`, `answer`
+    or an error's name.
+    """
+    family = socket.AF_INET6 if ':' in options['address'] else socket.AF_INET
+    kind = {'tcp': socket.SOCK_STREAM, 'udp': socket.SOCK_DGRAM}[options['protocol']]
+    say(ready=True)
+    sockets = {}
+    for port in options['ports']:
+        sock = socket.socket(family, kind)
+        if 'from' in options:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(('::' if family == socket.AF_INET6 else '0.0.0.0', options['from']))
+        sock.setblocking(False)
+        sock.connect_ex((options['address'], port))
+        if kind == socket.SOCK_DGRAM:
+            sock.send(b'anybody there?')
+        sockets[port] = sock
+    time.sleep(options.get('patience', 0.5))
+    came = {}
+    for port, sock in sockets.items():
+        poll = select.poll()
+        poll.register(sock, select.POLLIN if kind == socket.SOCK_DGRAM else select.POLLOUT)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        came[port] = errno.errorcode[error] if error else 'answer' if poll.poll(0) else 'silence'
+    say(done=came)
+
+
+def capture(options):
+    """
+    Writes the packets that a device receives to a file, one a line: `partial` where the checksum of its transport is left to
+    the device, `whole` where it has to be right as it is, and the bytes in hexadecimal. Told to finish, it empties its queue.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+    sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+    sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    sock.bind((options['device'], ETH_P_ALL))
+    say(ready=True)
+    finishing, frames = False, []
+    while True:
+        readable = select.select([sock] if finishing else [sock, sys.stdin], [], [], 0.3 if finishing else None)[0]
+        finishing = finishing or sys.stdin in readable
+        if finishing and not readable:
+            break
+        if sock in readable:
+            frames.append(sock.recv(VNET_HDR_LEN + 65536))
+    with open(options['file'], 'w') as file:
+        for frame in frames:
+            kind = 'partial' if frame[0] & VNET_NEEDS_CSUM else 'whole'
+            print(kind, frame[VNET_HDR_LEN:].hex(), file=file)
+    say(done={'frames': len(frames)})
+
+
+def software(options):
+    """Makes the kernel compute checksums itself before it gives packets to the device, which ends segmentation by the device too."""
+    off = array.array('B', struct.pack('II', ETHTOOL_STXCSUM, 0))
+    request = struct.pack('16sP', options['device'].encode(), off.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCETHTOOL, request)
+    say(ready=True)
+
+
+VERBS = {verb.__name__: verb for verb in (echo, ask, stream, sink, many, size, knock, capture, software)}
 
 if __name__ == '__main__':
     VERBS[sys.argv[1]](json.loads(sys.argv[2]))
