@@ -28,6 +28,7 @@ import {
 import type { RunDirectory } from './directory.ts'
 import { Failure, wordsOf } from './failure.ts'
 import type { Log } from './log.ts'
+import { parallel } from './parallel.ts'
 import { identify, type ProcessIdentity } from './process.ts'
 import { loadSetup, type Setup } from './setup.ts'
 import { Shards } from './shards.ts'
@@ -173,11 +174,11 @@ export class Daemon {
     const before = readState(this.#statePath)
     const devices = before?.devices ?? []
     try {
-      for (const attachment of attachments) await checkAttachment(attachment, devices)
+      await parallel(attachments, attachment => checkAttachment(attachment, devices))
       await this.#open(attachments, devices)
       // Devices of attachments that left the configuration while no daemon ran.
-      for (const owned of devices)
-        if (!attachments.some(attachment => ownedAt([owned], attachment))) await removeDevice(owned)
+      const departed = devices.filter(owned => !attachments.some(attachment => ownedAt([owned], attachment)))
+      await parallel(departed, removeDevice)
       this.#save(this.#owned())
       this.#steering.follow(plan)
       for (let shard = 0; shard < settings.shards; shard++) this.#events.push(eventfd())
@@ -203,7 +204,7 @@ export class Daemon {
     } catch (error) {
       const made = this.#owned().filter(owned => ownedAt(devices, owned) === undefined)
       this.#release()
-      for (const owned of made) await removeDevice(owned)
+      await parallel(made, removeDevice)
       if (before === null) rmSync(this.#statePath, { force: true })
       else writeState(this.#statePath, before)
       throw error
@@ -231,7 +232,7 @@ export class Daemon {
         'Remove it first, reload, then add it.',
       )
     const owned = this.#owned()
-    for (const attachment of added) await checkAttachment(attachment, owned)
+    await parallel(added, attachment => checkAttachment(attachment, owned))
     const before = this.#setup
     this.#setup = next
     try {
@@ -243,9 +244,12 @@ export class Daemon {
     }
     this.#steering.follow(next.plan)
     await this.#shards.apply(next.plan)
-    for (const { device } of added)
-      await this.#shards.attach(device, this.#live.get(device)?.descriptors ?? [])
-    for (const live of removed) await this.#detach(live)
+    const shards = this.#shards
+    await Promise.all(
+      added.map(({ device }) => shards.attach(device, this.#live.get(device)?.descriptors ?? [])),
+    )
+    await Promise.all(removed.map(({ attachment }) => shards.detach(attachment.device)))
+    await parallel(removed, live => this.#letGo(live))
     await this.#reconfigure(wanted)
     this.#save(this.#owned())
     const report: ReloadReport = {
@@ -264,32 +268,28 @@ export class Daemon {
       .map(attachment => intentOf(attachment))
     this.#save([...owned, ...intended])
     const opened: Live[] = []
+    let ready: Live[]
     try {
-      for (const attachment of attachments) {
+      ready = await parallel(attachments, async attachment => {
         const known = ownedAt(owned, attachment)
-        const live: Live = {
-          attachment,
-          descriptors: openQueues(attachment, this.#setup.settings.shards),
-          owned: known ?? intentOf(attachment),
-        }
-        opened.push(live)
-        this.#steering.attach(live.descriptors[0], attachment.side)
-        opened[opened.length - 1] = { ...live, owned: await configureDevice(attachment, known?.addresses) }
-      }
+        const descriptors = openQueues(attachment, this.#setup.settings.shards)
+        opened.push({ attachment, descriptors, owned: known ?? intentOf(attachment) })
+        this.#steering.attach(descriptors[0], attachment.side)
+        return { attachment, descriptors, owned: await configureDevice(attachment, known?.addresses) }
+      })
     } catch (error) {
-      for (const { attachment, descriptors, owned: made } of opened) {
-        for (const descriptor of descriptors) closeDescriptor(descriptor)
-        if (ownedAt(owned, attachment) === undefined) await removeDevice(made)
-      }
+      for (const { descriptors } of opened) for (const descriptor of descriptors) closeDescriptor(descriptor)
+      const made = opened.filter(({ attachment }) => ownedAt(owned, attachment) === undefined)
+      await parallel(made, live => removeDevice(live.owned))
       throw error
     }
-    for (const live of opened) this.#live.set(live.attachment.device, live)
+    for (const live of ready) this.#live.set(live.attachment.device, live)
     const others = owned.filter(one => !attachments.some(attachment => ownedAt([one], attachment)))
-    this.#save([...others, ...opened.map(live => live.owned)])
+    this.#save([...others, ...ready.map(live => live.owned)])
   }
 
-  async #detach({ attachment, descriptors, owned }: Live): Promise<void> {
-    await this.#shards?.detach(attachment.device)
+  /** Closes and removes a device that no shard touches any more. */
+  async #letGo({ attachment, descriptors, owned }: Live): Promise<void> {
     this.#live.delete(attachment.device)
     for (const descriptor of descriptors) closeDescriptor(descriptor)
     await removeDevice(owned)

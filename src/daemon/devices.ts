@@ -15,7 +15,7 @@
 import { ALL_OFFLOADS, openTun } from '../io/tun.ts'
 import type { DeviceNames } from '../vpc/names.ts'
 import { Failure } from './failure.ts'
-import { deleteLink, ip, ipBatch, linkOf, namespaceInode, namespacePath } from './ip.ts'
+import { contentsOf, ipBatch, linkOf, namespaceInode, namespacePath } from './ip.ts'
 
 /** An attachment, as the names of a plan have it. */
 export type Attachment = DeviceNames
@@ -58,17 +58,6 @@ export const intentOf = ({ namespace, deviceName, mtu }: Attachment): OwnedDevic
   addresses: [],
 })
 
-interface AddressJson {
-  readonly ifname?: string
-  readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[]
-}
-
-interface RouteJson {
-  readonly dev?: string
-}
-
-const netns = (namespace: string | null): string[] => (namespace === null ? [] : ['-n', namespace])
-
 /**
  * Checks one attachment against what is there, touching nothing.
  * @throws Failure naming the namespace, device, address or route that is in the way
@@ -80,47 +69,30 @@ export async function checkAttachment(attachment: Attachment, owned: readonly Ow
       `${name}: there is no namespace ${namespace}.`,
       `Make it (ip netns add ${namespace}), or use v2n lab up, which makes them.`,
     )
-  const link = await linkOf(namespace, deviceName)
+  const contents = await contentsOf(namespace)
+  const link = contents.links.get(deviceName)
   const known = ownedAt(owned, attachment)
-  const ours = link !== null && known !== undefined && (known.index === null || known.index === link.index)
-  if (link !== null && !ours)
+  const ours = known !== undefined && (known.index === null || known.index === link?.index)
+  if (link !== undefined && !ours)
     throw new Failure(
       `${name}: ${placeOf(attachment)} exists and is not ours (${link.kind}, index ${link.index}); it is left alone.`,
-      `Remove it (ip ${[...netns(namespace), 'link', 'delete', deviceName].join(' ')}) or name another device.`,
+      `Remove it (ip ${namespace === null ? '' : `-n ${namespace} `}link delete ${deviceName}) or name another device.`,
     )
-  if (link !== null && link.queues > 0)
+  if (link !== undefined && link.queues > 0)
     throw new Failure(`${name}: ${placeOf(attachment)} is in use by another process.`)
   if (kind !== 'namespace') return
-  await checkAddresses(attachment, addresses)
-  await checkRoutes(attachment)
-}
-
-async function checkAddresses(
-  { name, namespace, deviceName }: Attachment,
-  addresses: readonly string[],
-): Promise<void> {
   const wanted = new Set(addresses.map(address => address.split('/')[0]))
-  const text = await ip([...netns(namespace), '-j', 'addr', 'show'])
-  const present: readonly AddressJson[] = text.trim() === '' ? [] : JSON.parse(text)
-  for (const { ifname, addr_info = [] } of present)
-    for (const { local } of addr_info)
-      if (ifname !== deviceName && wanted.has(local))
-        throw new Failure(
-          `${name}: the address ${local} is on device ${ifname} of namespace ${namespace}, which is not ours; it is left alone.`,
-        )
-}
-
-async function checkRoutes({ name, namespace, deviceName }: Attachment): Promise<void> {
-  for (const family of ['-4', '-6']) {
-    const text = await ip([...netns(namespace), '-j', family, 'route', 'show', 'default'])
-    const routes: readonly RouteJson[] = text.trim() === '' ? [] : JSON.parse(text)
-    const foreign = routes.find(route => route.dev !== deviceName)
-    if (foreign !== undefined)
-      throw new Failure(
-        `${name}: namespace ${namespace} has a default route through ${foreign.dev ?? 'several devices'}, which is not ours; it is left alone.`,
-        'Attach to a namespace without a default route, or make this attachment a routed one.',
-      )
-  }
+  const taken = contents.addresses.find(({ device, address }) => device !== deviceName && wanted.has(address))
+  if (taken !== undefined)
+    throw new Failure(
+      `${name}: the address ${taken.address} is on device ${taken.device} of namespace ${namespace}, which is not ours; it is left alone.`,
+    )
+  const foreign = contents.defaultRoutes.find(device => device !== deviceName)
+  if (foreign !== undefined)
+    throw new Failure(
+      `${name}: namespace ${namespace} has a default route through ${foreign || 'several devices'}, which is not ours; it is left alone.`,
+      'Attach to a namespace without a default route, or make this attachment a routed one.',
+    )
 }
 
 /**
@@ -160,10 +132,10 @@ export async function configureDevice(
     if (addresses.some(address => address.includes(':')))
       commands.push(`route replace ::/0 dev ${deviceName}`)
   }
-  await ipBatch(namespace, commands)
-  const link = await linkOf(namespace, deviceName)
-  if (link === null) throw new Failure(`${placeOf(attachment)} went away while it was set up.`)
-  return { namespace, inode: inodeOf(namespace), deviceName, index: link.index, mtu, addresses }
+  const [links] = (await ipBatch(namespace, [...commands, `link show dev ${deviceName}`])) as [
+    readonly { readonly ifindex: number }[],
+  ]
+  return { namespace, inode: inodeOf(namespace), deviceName, index: links[0].ifindex, mtu, addresses }
 }
 
 /** Removes a device of ours. False where it is gone, or where another has its name now; that one is not touched. */
@@ -171,5 +143,6 @@ export async function removeDevice(owned: OwnedDevice): Promise<boolean> {
   if (owned.namespace !== null && namespaceInode(owned.namespace) !== owned.inode) return false
   const link = await linkOf(owned.namespace, owned.deviceName)
   if (link === null || (owned.index !== null && link.index !== owned.index)) return false
-  return deleteLink(owned.namespace, owned.deviceName)
+  await ipBatch(owned.namespace, [`link delete dev ${owned.deviceName}`])
+  return true
 }

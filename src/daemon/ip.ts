@@ -34,9 +34,25 @@ export function ip(args: readonly string[], input?: string): Promise<string> {
 
 const inside = (namespace: string | null): string[] => (namespace === null ? [] : ['-n', namespace])
 
-/** Runs commands of `ip` in one process, inside a namespace; the first that fails ends it. */
-export async function ipBatch(namespace: string | null, commands: readonly string[]): Promise<void> {
-  if (commands.length > 0) await ip([...inside(namespace), '-batch', '-'], `${commands.join('\n')}\n`)
+/**
+ * Runs commands of `ip` in one process, inside a namespace; the first that fails ends it.
+ * @param family commands that show routes show those of this one
+ * @returns the JSON that each command printed, of those that printed any
+ */
+export async function ipBatch(
+  namespace: string | null,
+  commands: readonly string[],
+  family: 4 | 6 = 4,
+): Promise<unknown[]> {
+  const route = family === 6 ? ['-6'] : []
+  const text = await ip(
+    [...inside(namespace), ...route, '-j', '-d', '-batch', '-'],
+    `${commands.join('\n')}\n`,
+  )
+  return text
+    .split('\n')
+    .filter(line => line.trim() !== '')
+    .map(line => JSON.parse(line) as unknown)
 }
 
 /** Which namespace this is, for as long as it lives: the inode of its file. Null where no namespace has the name. */
@@ -54,54 +70,70 @@ export interface Link {
   readonly kind: string
   readonly mtu: number
   readonly up: boolean
-  /** Only where kind is `tun`. */
-  readonly multiQueue: boolean
-  readonly vnetHeader: boolean
-  /** Queues that a process has open now. */
+  /** Queues of a TUN device that a process has open now. */
   readonly queues: number
+}
+
+/** An address that a device of the namespace has. */
+export interface LinkAddress {
+  readonly device: string
+  readonly address: string
 }
 
 interface LinkJson {
   readonly ifindex: number
+  readonly ifname: string
   readonly mtu: number
   readonly flags: readonly string[]
   readonly linkinfo?: {
     readonly info_kind?: string
-    readonly info_data?: {
-      readonly multi_queue?: boolean
-      readonly vnet_hdr?: boolean
-      readonly numqueues?: number
-    }
+    readonly info_data?: { readonly numqueues?: number }
+  }
+  readonly addr_info?: readonly { readonly local: string }[]
+}
+
+interface RouteJson {
+  readonly dev?: string
+}
+
+const linkFrom = ({ ifindex, mtu, flags, linkinfo }: LinkJson): Link => ({
+  index: ifindex,
+  kind: linkinfo?.info_kind ?? 'other',
+  mtu,
+  up: flags.includes('UP'),
+  queues: linkinfo?.info_data?.numqueues ?? 0,
+})
+
+/** What is in a namespace: its devices by name, their addresses, and the devices of its default routes. */
+export interface Contents {
+  readonly links: ReadonlyMap<string, Link>
+  readonly addresses: readonly LinkAddress[]
+  /** Empty text for a route over several devices. */
+  readonly defaultRoutes: readonly string[]
+}
+
+/** Looks into a namespace. */
+export async function contentsOf(namespace: string | null): Promise<Contents> {
+  const [[devices = [], routes4 = []], [routes6 = []]] = (await Promise.all([
+    ipBatch(namespace, ['addr show', 'route show default']),
+    ipBatch(namespace, ['route show default'], 6),
+  ])) as [[LinkJson[]?, RouteJson[]?], [RouteJson[]?]]
+  return {
+    links: new Map(devices.map(device => [device.ifname, linkFrom(device)])),
+    addresses: devices.flatMap(({ ifname, addr_info = [] }) =>
+      addr_info.map(({ local }) => ({ device: ifname, address: local })),
+    ),
+    defaultRoutes: [...routes4, ...routes6].map(({ dev }) => dev ?? ''),
   }
 }
 
 /** The device of that name in a namespace, or null. */
 export async function linkOf(namespace: string | null, device: string): Promise<Link | null> {
-  let text: string
   try {
-    text = await ip([...inside(namespace), '-j', '-d', 'link', 'show', 'dev', device])
+    const [links] = (await ipBatch(namespace, [`link show dev ${device}`])) as [LinkJson[]?]
+    return links?.[0] === undefined ? null : linkFrom(links[0])
   } catch (error) {
     if (error instanceof Failure && /does not exist|Cannot find device/i.test(error.message)) return null
     throw error
   }
-  const links: readonly LinkJson[] = JSON.parse(text)
-  const link = links[0]
-  if (link === undefined) return null
-  const data = link.linkinfo?.info_data
-  return {
-    index: link.ifindex,
-    kind: link.linkinfo?.info_kind ?? 'other',
-    mtu: link.mtu,
-    up: link.flags.includes('UP'),
-    multiQueue: data?.multi_queue ?? false,
-    vnetHeader: data?.vnet_hdr ?? false,
-    queues: data?.numqueues ?? 0,
-  }
-}
-
-/** Removes a device; false where there was none. */
-export async function deleteLink(namespace: string | null, device: string): Promise<boolean> {
-  if ((await linkOf(namespace, device)) === null) return false
-  await ip([...inside(namespace), 'link', 'delete', 'dev', device])
-  return true
 }

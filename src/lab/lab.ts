@@ -13,6 +13,7 @@ import { removeDevice } from '../daemon/devices.ts'
 import { directoryNamed, type RunDirectory } from '../daemon/directory.ts'
 import { Failure, wordsOf } from '../daemon/failure.ts'
 import { namespaceInode } from '../daemon/ip.ts'
+import { parallel } from '../daemon/parallel.ts'
 import { end, isAlive } from '../daemon/process.ts'
 import { loadSetup, type Setup } from '../daemon/setup.ts'
 import { readState } from '../daemon/state.ts'
@@ -138,14 +139,13 @@ class Work {
     )
     for (const { name } of missing) checkName(name)
     directory.make()
-    this.#save({ namespaces: ours })
-    for (const { name } of missing) {
+    this.#fresh = missing.map(({ name }) => name)
+    this.#save({ namespaces: [...ours, ...this.#fresh.map(name => ({ name, inode: null }))] })
+    const made = await parallel(this.#fresh, name => {
       this.#check()
-      this.#fresh.push(name)
-      this.#save({ namespaces: [...this.#state.namespaces, { name, inode: null }] })
-      const made = await makeNamespace(name)
-      this.#save({ namespaces: this.#state.namespaces.map(one => (one.name === name ? made : one)) })
-    }
+      return makeNamespace(name)
+    })
+    this.#save({ namespaces: [...ours, ...made] })
     if (missing.length > 0) say(`namespaces: ${missing.map(({ name }) => name).join(' ')}`)
   }
 
@@ -206,7 +206,7 @@ class Work {
   async #removeNamespaces(wanted: readonly WantedNamespace[]): Promise<void> {
     const { say } = this.#options
     const unwanted = this.#state.namespaces.filter(({ name }) => !wanted.some(one => one.name === name))
-    for (const { name } of unwanted) await this.#remove(name)
+    await parallel(unwanted, ({ name }) => this.#remove(name))
     if (unwanted.length > 0) say(`removed: ${unwanted.map(({ name }) => name).join(' ')}`)
   }
 
@@ -247,20 +247,19 @@ export async function labDown({
     throw new Failure(`There is no lab in ${directory.path}.`, 'v2n lab status shows what runs.')
   const daemon = state.daemon ?? directory.holder()
   if (daemon !== null) await end(daemon, { graceMilliseconds: 8000 })
-  for (const command of state.commands) await endCommand(command)
+  await parallel(state.commands, endCommand)
   const others = await endLeftovers(directory, state)
   if (others.length > 0)
     say(`left alone: processes ${others.join(', ')} are not the lab's; they keep a network without a name`)
   const devices = readState(directory.state)?.devices ?? []
-  for (const namespace of state.namespaces) {
-    const inside = devices.filter(device => device.namespace === namespace.name)
-    await removeNamespace(
+  await parallel(state.namespaces, namespace =>
+    removeNamespace(
       namespace,
-      inside.map(({ deviceName }) => deviceName),
-    )
-  }
+      devices.filter(device => device.namespace === namespace.name).map(({ deviceName }) => deviceName),
+    ),
+  )
   // Devices in namespaces that the lab did not make, and in the machine's own.
-  for (const device of devices) await removeDevice(device)
+  await parallel(devices, removeDevice)
   directory.remove()
   say(`${directory.name} is down`)
 }

@@ -42,7 +42,7 @@ export const isOurs = ({ name, inode }: OwnedNamespace): boolean => {
 export async function removeNamespace(owned: OwnedNamespace, devices: readonly string[]): Promise<boolean> {
   if (!isOurs(owned)) return false
   // A process that is still in the namespace keeps it alive without a name; our devices go in any case.
-  for (const device of devices) await ip(['-n', owned.name, 'link', 'delete', 'dev', device]).catch(() => '')
+  for (const device of devices) await ipBatch(owned.name, [`link delete dev ${device}`]).catch(() => '')
   await ip(['netns', 'delete', owned.name])
   return true
 }
