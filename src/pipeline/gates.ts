@@ -18,7 +18,7 @@ import {
   isMulticast4,
   isMulticast6,
 } from '../wire/address.ts'
-import { swap16 } from '../wire/bytes.ts'
+import { swap16, swap32 } from '../wire/bytes.ts'
 import * as icmp from '../wire/icmp.ts'
 import * as icmp6 from '../wire/icmp6.ts'
 import { Protocol } from '../wire/protocol.ts'
@@ -66,7 +66,8 @@ export class Gates {
   destination4(vpc: number, subnet: number, destination: number): Drop {
     const target = route4(this.#core.plan, subnet, destination)
     if (target !== RouteTarget.Local) return target === NOTHING ? Drop.NoRoute : Drop.Blackhole
-    return this.#reached(this.#core.addresses.find4(vpc, destination))
+    const peer = this.#core.addresses.find4(vpc, destination)
+    return peer === ABSENT && this.#isBroadcast4(vpc, destination) ? Drop.Broadcast : this.#reached(peer)
   }
 
   /** As `destination4`, the address at `words[at]`. */
@@ -74,6 +75,19 @@ export class Gates {
     const target = route6(this.#core.plan, subnet, words, at)
     if (target !== RouteTarget.Local) return target === NOTHING ? Drop.NoRoute : Drop.Blackhole
     return this.#reached(this.#core.addresses.find6(vpc, words, at))
+  }
+
+  /** Whether an address that nobody has is the last one of a subnet. */
+  #isBroadcast4(vpc: number, destination: number): boolean {
+    const { network4, prefix4, vpc: vpcs } = this.#core.plan.subnets
+    for (let subnet = 0; subnet < prefix4.length; subnet++)
+      if (
+        vpcs[subnet] === vpc &&
+        prefix4[subnet] !== 0 &&
+        destination === (network4[subnet] | swap32(0xffffffff >>> prefix4[subnet]))
+      )
+        return true
+    return false
   }
 
   #reached(peer: number): Drop {

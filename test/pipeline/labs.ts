@@ -29,6 +29,9 @@ export interface SmallOptions {
   readonly orders?: string
   /** Rules of web's group. */
   readonly web?: string
+  readonly webEgress?: string
+  /** Further security groups. */
+  readonly groups?: string
   /** Egress of the functions' group. */
   readonly fn?: string
   readonly webMtu?: number
@@ -55,8 +58,9 @@ vpc:
 ${options.subnets ?? ''}
   securityGroups:
     fn: { egress: [${options.fn ?? ALL}] }
-    web: { ingress: [${options.web ?? FROM_ALL}], egress: [${ALL}] }
+    web: { ingress: [${options.web ?? FROM_ALL}], egress: [${options.webEgress ?? ALL}] }
     db: { ingress: [${FROM_ALL}], egress: [${ALL}] }
+${options.groups ?? ''}
 ${options.vpc ?? ''}
 hosts:
   web: { subnet: app, address: 10.0.1.20, securityGroups: [web], mtu: ${options.webMtu ?? 1500} }
