@@ -148,6 +148,19 @@ export class Core {
       this.lru.append(eni, (hot[id * HOT_WORDS + STATE] >>> 8) & 0xff, id)
       return true
     })
+    this.#countLost()
+  }
+
+  /** Frames that the earlier life had taken in and neither sent nor dropped, fragments that waited above all, went with its slots. */
+  #countLost(): void {
+    const { values, drops } = this.counters
+    const takenIn = values[Counter.FramesIn] + values[Counter.Originated] + values[Counter.TakenOver]
+    const gone = drops.reduce(
+      (sum, count) => sum + count,
+      values[Counter.FramesOut] + values[Counter.HandedOver],
+    )
+    values[Counter.Held] = 0
+    drops[Drop.Restart] += Math.max(0, takenIn - gone)
   }
 
   /** Sends a frame to a device: its slot is the output's from now on. */

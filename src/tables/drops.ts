@@ -68,11 +68,12 @@ export const Drop = {
   HandOverFull: 52,
   SlotsExhausted: 53,
   ErrorForError: 54,
+  Restart: 55,
 } as const
 export type Drop = (typeof Drop)[keyof typeof Drop]
 
 /** One more than the largest reason: the length of a counter array over all of them. */
-export const DROP_COUNT = 55
+export const DROP_COUNT = 56
 
 /** The word for a reason, in every place where people or programs read it. */
 export const dropName: Record<Drop, string> = {
@@ -131,4 +132,5 @@ export const dropName: Record<Drop, string> = {
   [Drop.HandOverFull]: 'hand-over-full',
   [Drop.SlotsExhausted]: 'slots-exhausted',
   [Drop.ErrorForError]: 'error-for-error',
+  [Drop.Restart]: 'restart',
 }
