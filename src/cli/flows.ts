@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type FlowEnd, type FlowView, readFlows } from '../observe/flows.ts'
+import { endText } from '../observe/name-book.ts'
 import { Clock } from '../shard/clock.ts'
 import { count, say, table } from './output.ts'
 import { withRegions } from './reader.ts'
@@ -84,17 +85,13 @@ function printTable(flows: Iterable<FlowView>, most: number): void {
 
 const row = (flow: FlowView): string[] => [
   flow.protocol,
-  endText(flow.from),
-  flow.via === null ? '' : addressText(flow.via),
-  endText(flow.to),
+  namedText(flow.from),
+  flow.via === null ? '' : endText(flow.via),
+  namedText(flow.to),
   flow.state ?? flow.class,
   `${flow.idleSeconds.toFixed(0)} s`,
   `${count(flow.packetsOut)} / ${count(flow.packetsIn)}`,
   `${count(flow.bytesOut)} / ${count(flow.bytesIn)}`,
 ]
 
-const addressText = ({ address, port }: FlowEnd): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-
-const endText = (end: FlowEnd): string =>
-  end.name === null ? addressText(end) : `${end.name} ${addressText(end)}`
+const namedText = (end: FlowEnd): string => (end.name === null ? endText(end) : `${end.name} ${endText(end)}`)

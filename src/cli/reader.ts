@@ -1,5 +1,5 @@
 /** Opens what the reading verbs read: the regions of a daemon, and the names in its state. No answer of the daemon is needed. */
-import { Directory } from '../observe/directory.ts'
+import { NameBook } from '../observe/name-book.ts'
 import { RegionReader } from '../observe/regions.ts'
 import { stateOf, type TargetOptions, targetOf } from './target.ts'
 
@@ -9,13 +9,13 @@ import { stateOf, type TargetOptions, targetOf } from './target.ts'
  */
 export async function withRegions<T>(
   options: TargetOptions,
-  read: (reader: RegionReader, names: Directory) => T | Promise<T>,
+  read: (reader: RegionReader, names: NameBook) => T | Promise<T>,
 ): Promise<T> {
   const directory = targetOf(options)
   const { names, shards, flows } = stateOf(directory)
   const reader = new RegionReader({ directory: directory.regions, shards, flows })
   try {
-    return await read(reader, new Directory(names))
+    return await read(reader, new NameBook(names))
   } finally {
     reader.close()
   }

@@ -68,8 +68,6 @@ export function namespaceInode(namespace: string): number | null {
 export interface Link {
   readonly index: number
   readonly kind: string
-  readonly mtu: number
-  readonly up: boolean
   /** Queues of a TUN device that a process has open now. */
   readonly queues: number
 }
@@ -83,8 +81,6 @@ export interface LinkAddress {
 interface LinkJson {
   readonly ifindex: number
   readonly ifname: string
-  readonly mtu: number
-  readonly flags: readonly string[]
   readonly linkinfo?: {
     readonly info_kind?: string
     readonly info_data?: { readonly numqueues?: number }
@@ -96,11 +92,9 @@ interface RouteJson {
   readonly dev?: string
 }
 
-const linkFrom = ({ ifindex, mtu, flags, linkinfo }: LinkJson): Link => ({
+const linkFrom = ({ ifindex, linkinfo }: LinkJson): Link => ({
   index: ifindex,
   kind: linkinfo?.info_kind ?? 'other',
-  mtu,
-  up: flags.includes('UP'),
   queues: linkinfo?.info_data?.numqueues ?? 0,
 })
 

@@ -10,8 +10,8 @@ import { address } from '../daemon/config-values.ts'
 import { request } from '../daemon/control.ts'
 import type { RunDirectory } from '../daemon/directory.ts'
 import { Failure } from '../daemon/failure.ts'
-import { Directory } from '../observe/directory.ts'
 import { explain } from '../observe/explain.ts'
+import { endText, NameBook } from '../observe/name-book.ts'
 import { type Drop, dropName } from '../tables/drops.ts'
 import type { Address } from '../vpc/cidr.ts'
 import { addressText } from '../vpc/cidr.ts'
@@ -131,7 +131,7 @@ export async function probe(
       explanation: explain(seen.drop),
       delivered: null,
     }
-  const book = new Directory(names)
+  const book = new NameBook(names)
   const receiver =
     book.address(seen.translated.destination).name ??
     book.device(seen.toDevice)?.name ??
@@ -146,10 +146,6 @@ const endOf = (protocol: ProbeProtocol, words: readonly number[], port: number):
   address: addressText({ family: words.length === 4 ? 6 : 4, words }),
   port: protocol === 'icmp' ? null : port,
 })
-
-/** An end as people write it: `10.0.1.4:40123`, `[fd00::4]:40123`. */
-export const endText = ({ address: text, port }: End): string =>
-  port === null ? text : text.includes(':') ? `[${text}]:${port}` : `${text}:${port}`
 
 /** The result in one line. */
 export function probeText(result: ProbeResult): string {

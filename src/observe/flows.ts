@@ -34,7 +34,7 @@ import {
 } from '../tables/flows.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { Protocol, protocolName } from '../wire/protocol.ts'
-import type { Directory } from './directory.ts'
+import type { NameBook } from './name-book.ts'
 import type { RegionReader } from './regions.ts'
 
 /** One end of a flow. */
@@ -77,7 +77,7 @@ const TICKS_A_SECOND = 100
  * Every live flow, shard by shard, in no order.
  * @param now ticks, `Clock` of `shard/clock.ts`
  */
-export function* readFlows(reader: RegionReader, names: Directory, now: number): Generator<FlowView> {
+export function* readFlows(reader: RegionReader, names: NameBook, now: number): Generator<FlowView> {
   for (const { shard, flows } of reader.shards) {
     const record = new Int32Array(HOT_WORDS)
     const bytes = new Float64Array(record.buffer)
@@ -112,7 +112,7 @@ interface Copied {
   readonly id: number
   readonly record: Int32Array
   readonly bytes: Float64Array
-  readonly names: Directory
+  readonly names: NameBook
   readonly now: number
   readonly addresses: readonly [number[], number[]]
 }
@@ -150,13 +150,13 @@ function view({ shard, flows, id, record, bytes, names, now, addresses }: Copied
 }
 
 /** An end; the device tells environments apart that have the same address. */
-function endOf(names: Directory, words: readonly number[], port: number, device: number | null): FlowEnd {
+function endOf(names: NameBook, words: readonly number[], port: number, device: number | null): FlowEnd {
   const { text, name } = names.address(words)
   const behind = device === null ? undefined : names.device(device)
   return { address: text, port, name: behind?.kind === 'namespace' ? behind.name : name }
 }
 
-function leaseOf(names: Directory, slot: number, ipv6: boolean, record: Int32Array): FlowEnd {
+function leaseOf(names: NameBook, slot: number, ipv6: boolean, record: Int32Array): FlowEnd {
   const eni = names.eni(slot)
   const address = ipv6 ? (eni?.ipv6Address ?? '::') : names.address([record[TRANSLATED]]).text
   return { address, port: swap16(record[LEASE] & 0xffff), name: eni?.networkInterfaceId ?? null }

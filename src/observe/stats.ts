@@ -15,7 +15,7 @@ import {
   SPACE_UDP,
 } from '../tables/ports.ts'
 import type { EniNames } from '../vpc/names.ts'
-import type { Directory } from './directory.ts'
+import type { NameBook } from './name-book.ts'
 import type { RegionReader } from './regions.ts'
 
 /** Packets and bytes of IP packets. */
@@ -85,7 +85,7 @@ export interface ShardStats {
 }
 
 /** Everything that was counted, all shards together. */
-export function readStats(reader: RegionReader, names: Directory): Stats {
+export function readStats(reader: RegionReader, names: NameBook): Stats {
   const sum = (counter: number) =>
     reader.shards.reduce((total, { counters }) => total + counters.values[counter], 0)
   const drops: Record<string, number> = {}
@@ -135,7 +135,7 @@ export function readStats(reader: RegionReader, names: Directory): Stats {
   }
 }
 
-function flowsByClass(reader: RegionReader, names: Directory): Record<string, number> {
+function flowsByClass(reader: RegionReader, names: NameBook): Record<string, number> {
   const byClass: Record<string, number> = {}
   for (let timeoutClass = 0; timeoutClass < TIMEOUT_CLASSES; timeoutClass++) {
     let count = 0
@@ -147,7 +147,7 @@ function flowsByClass(reader: RegionReader, names: Directory): Record<string, nu
 }
 
 /** Every ENI with what it has in use. */
-export function readEnis(reader: RegionReader, names: Directory): EniView[] {
+export function readEnis(reader: RegionReader, names: NameBook): EniView[] {
   return names.names.enis.map(eni => {
     const hyperplane = eni.kind === 'hyperplane'
     const ports = hyperplane ? reader.ports(eni.slot) : null

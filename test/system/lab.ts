@@ -21,8 +21,8 @@ import { namespaceOf } from '../../src/lab/members.ts'
 import { spawnIn } from '../../src/lab/namespaces.ts'
 import { type ProbeOptions, type ProbeResult, probe } from '../../src/lab/probe.ts'
 import { readLabState } from '../../src/lab/state.ts'
-import { Directory } from '../../src/observe/directory.ts'
 import { type FlowView, readFlows } from '../../src/observe/flows.ts'
+import { NameBook } from '../../src/observe/name-book.ts'
 import { RegionReader } from '../../src/observe/regions.ts'
 import { readStats, type Stats } from '../../src/observe/stats.ts'
 import { Clock } from '../../src/shard/clock.ts'
@@ -131,12 +131,12 @@ export class TestLab {
     return (await request(this.directory.socket, 'status')) as DaemonStatus
   }
 
-  #read<T>(read: (reader: RegionReader, names: Directory) => T): T {
+  #read<T>(read: (reader: RegionReader, names: NameBook) => T): T {
     const state = readState(this.directory.state)
     if (state === null) throw new Error('the lab has no state: it is not up')
     const reader = new RegionReader({ directory: this.directory.regions, ...state })
     try {
-      return read(reader, new Directory(state.names))
+      return read(reader, new NameBook(state.names))
     } finally {
       reader.close()
     }

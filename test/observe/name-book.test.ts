@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parseConfig } from '../../src/daemon/config.ts'
-import { Directory } from '../../src/observe/directory.ts'
+import { NameBook } from '../../src/observe/name-book.ts'
 import { compile } from '../../src/vpc/compile.ts'
 
 const { model } = parseConfig(
@@ -14,7 +14,7 @@ functions:
   'lab.yaml',
 )
 const { names } = compile(model)
-const directory = new Directory(names)
+const directory = new NameBook(names)
 const word = (a: number, b: number, c: number, d: number) => a | (b << 8) | (c << 16) | (d << 24)
 
 t.test('addresses have the names of hosts, environments and ENIs', async t => {

@@ -11,7 +11,8 @@ import type { DeviceNames, EniNames, EnvironmentNames, PlanNames } from '../vpc/
 /* Ours to tune */
 const CACHED_ADDRESSES = 4096
 
-export class Directory {
+/** Answers by number, and by the words of an address. */
+export class NameBook {
   readonly names: PlanNames
   readonly #devices: ReadonlyMap<number, DeviceNames>
   readonly #enis: ReadonlyMap<number, EniNames>
@@ -60,3 +61,13 @@ export class Directory {
     return found
   }
 }
+
+/** Address and port as people write them: `10.0.1.4:40123`, `[fd00::4]:40123`; without a port the address alone. */
+export const endText = ({
+  address,
+  port,
+}: {
+  readonly address: string
+  readonly port: number | null
+}): string =>
+  port === null ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
