@@ -32,7 +32,7 @@ import * as ipv6 from '../wire/ipv6.ts'
 import { Protocol } from '../wire/protocol.ts'
 import type { Again } from './again.ts'
 import type { Core } from './core.ts'
-import { isInside, spaceOfProtocol } from './dispatch.ts'
+import { echoPorts, isInside, spaceOfProtocol } from './dispatch.ts'
 import { type Flow4, isSwapped4, swapPorts } from './flow4.ts'
 import { type Flow6, isSwapped6 } from './flow6.ts'
 import { hostsTag, insideTag, type Passage } from './passage.ts'
@@ -262,10 +262,10 @@ export class Errors {
     return protocol === Protocol.Icmp || protocol === Protocol.Icmp6
   }
 
-  /** The quoted ports as the key of a flow between hosts has them: an echo's identifier stands for both. */
+  /** The quoted ports as the key of a flow between hosts has them. */
   #pair(): number {
     const ports = this.#quote[Quote.Ports]
-    return this.#echo() ? ports | (ports << 16) : ports
+    return this.#echo() ? echoPorts(this.#core.slab.bytes[this.#quote[Quote.TransportAt]], ports) : ports
   }
 
   /** The port or identifier that the quoted one becomes, as loaded: the inside's (`inward`) or the lease. */

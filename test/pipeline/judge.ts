@@ -23,6 +23,7 @@ export class Judge {
   readonly #mayBeWrong: boolean
   readonly #wrong: readonly string[]
   readonly #mostHops: number
+  readonly #sent: readonly Uint8Array[]
 
   constructor(
     net: Net,
@@ -30,6 +31,7 @@ export class Judge {
     { partial = false }: Offload,
   ) {
     this.#net = net
+    this.#sent = frames.map(([, frame]) => frame)
     this.#wrong = frames.flatMap(([, frame]) => verifyFrame(trimmed(frame), { partial }))
     this.#mayBeWrong = this.#wrong.length > 0
     // An error of ours begins with 64 hops.
@@ -57,6 +59,8 @@ export class Judge {
     if (!inVpc.has(source) && !routers.has(source)) this.#say(frame, `${source} is no address of the VPC`)
     const quoted = quotedFrame(frame)
     if (quoted === undefined || quoted.length < 40) return
+    // What the sender of a packet is told of it may quote what that sender wrote.
+    if (this.#sent.some(sent => startsWith(sent, quoted))) return
     const inside = names.environments.flatMap(({ address, ipv6Address }) => [address, ipv6Address])
     const inner = read(quoted)
     for (const address of [inner.source, inner.destination])
@@ -80,5 +84,8 @@ export class Judge {
     if (this.#faults.length > 0) throw new Error(this.#faults.join('\n'))
   }
 }
+
+const startsWith = (frame: Uint8Array, start: Uint8Array): boolean =>
+  start.every((byte, at) => frame[at] === byte)
 
 const hopsOf = (frame: Uint8Array): number => frame[frame[0] >>> 4 === 6 ? 7 : 8] ?? 0

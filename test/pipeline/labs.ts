@@ -30,6 +30,8 @@ export interface SmallOptions {
   /** Rules of web's group. */
   readonly web?: string
   readonly webEgress?: string
+  /** Rules of db's group. */
+  readonly db?: string
   /** Further security groups. */
   readonly groups?: string
   /** Egress of the functions' group. */
@@ -59,7 +61,7 @@ ${options.subnets ?? ''}
   securityGroups:
     fn: { egress: [${options.fn ?? ALL}] }
     web: { ingress: [${options.web ?? FROM_ALL}], egress: [${options.webEgress ?? ALL}] }
-    db: { ingress: [${FROM_ALL}], egress: [${ALL}] }
+    db: { ingress: [${options.db ?? FROM_ALL}], egress: [${ALL}] }
 ${options.groups ?? ''}
 ${options.vpc ?? ''}
 hosts:
@@ -73,6 +75,26 @@ daemon: { ${options.daemon ?? 'profile: rfc'} }
 `
 
 export const small = labOf()
+
+/** Two VPCs with the same blocks of IPv4, each with a host. */
+export const twoVpcs = `
+vpcs:
+  main:
+    cidr: 10.0.0.0/16
+    subnets: { app: { cidr: 10.0.1.0/24, ipv6Cidr: "fd00:0:0:1::/64" } }
+    securityGroups: { open: { ingress: [${FROM_ALL}], egress: [${ALL}] } }
+  other:
+    cidr: 10.0.0.0/16
+    subnets: { app: { cidr: 10.0.1.0/24, ipv6Cidr: "fd00:0:0:9::/64" } }
+    securityGroups: { open: { ingress: [${FROM_ALL}], egress: [${ALL}] } }
+hosts:
+  web: { vpc: main, subnet: app, address: 10.0.1.20, securityGroups: [open] }
+  stranger: { vpc: other, subnet: app, address: 10.0.1.20, securityGroups: [open] }
+  far: { vpc: other, subnet: app, address: 10.0.1.40, securityGroups: [open] }
+functions:
+  orders: { vpc: main, subnets: [app], securityGroups: [open], ipv6: true }
+  others: { vpc: other, subnets: [app], securityGroups: [open], ipv6: true }
+`
 
 /** What the packets of both families can be given. */
 interface Ip {
