@@ -154,6 +154,14 @@ class Work {
     this.#check()
     const { daemon, file, prefix } = this.#state
     if (daemon !== null && isAlive(daemon)) return (await request(directory.socket, 'reload')) as ReloadReport
+    // The daemon that the lab started may have died, and another been started by hand (`v2n run`).
+    const other = directory.holder()
+    if (other !== null) {
+      if (readState(directory.state)?.config !== file)
+        throw new Failure(`The daemon on ${directory.path} (pid ${other.pid}) runs with another file.`)
+      this.#save({ daemon: other })
+      return (await request(directory.socket, 'reload')) as ReloadReport
+    }
     await startDaemon({
       directory,
       file,
@@ -245,8 +253,8 @@ export async function labDown({
   const state = readLabState(directory.lab)
   if (state === null)
     throw new Failure(`There is no lab in ${directory.path}.`, 'v2n lab status shows what runs.')
-  const daemon = state.daemon ?? directory.holder()
-  if (daemon !== null) await end(daemon, { graceMilliseconds: 8000 })
+  for (const daemon of [state.daemon, directory.holder()])
+    if (daemon !== null) await end(daemon, { graceMilliseconds: 8000 })
   await parallel(state.commands, endCommand)
   const others = await endLeftovers(directory, state)
   if (others.length > 0)
