@@ -228,6 +228,16 @@ def knock(options):
     say(done=came)
 
 
+def fragment(options):
+    """Sends the first fragment of a datagram whose others will never come."""
+    destination = socket.inet_aton(options['address'])
+    payload = struct.pack('!HHHH', 4000, 7, 2000, 0) + bytes(1000)
+    header = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(payload), 77, 0x2000, 64, socket.IPPROTO_UDP, 0, bytes(4), destination)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(header + payload, (options['address'], 0))
+    say(ready=True)
+
+
 def capture(options):
     """
     Writes the packets that a device receives to a file, one a line: `partial` where the checksum of its transport is left to
@@ -263,7 +273,7 @@ def software(options):
     say(ready=True)
 
 
-VERBS = {verb.__name__: verb for verb in (echo, ask, stream, sink, many, size, knock, capture, software)}
+VERBS = {verb.__name__: verb for verb in (echo, ask, stream, sink, many, size, knock, fragment, capture, software)}
 
 if __name__ == '__main__':
     VERBS[sys.argv[1]](json.loads(sys.argv[2]))

@@ -5,11 +5,12 @@
  *     orders-1 ──100 MB over IPv4──▶ ENI ──▶ web
  *     orders-2 ◀─100 MB over IPv6─── ENI ◀── web
  */
+import { spawn } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { gone } from '../../src/daemon/process.ts'
 import type { FlowView } from '../../src/observe/flows.ts'
-import type { TestLab } from './lab.ts'
-import { type Peer, type Transferred, tcpClient, tcpServer } from './peers.ts'
+import { PROGRAM, type TestLab, until } from './lab.ts'
+import { type Peer, pythonPeer, type Transferred, tcpClient, tcpServer } from './peers.ts'
 import { atShards } from './scenario.ts'
 
 const LARGE = 100_000_000
@@ -74,6 +75,20 @@ const constant = (flows: readonly FlowView[]): unknown[] =>
     .map(({ family, from, via, to }) => ({ family, from, via, to }))
     .sort((a, b) => a.family - b.family)
 
+/** `v2n run` on the run directory of the lab, as somebody would who finds the daemon gone. */
+async function runAgain(lab: TestLab): Promise<void> {
+  const daemon = spawn(
+    process.execPath,
+    [
+      ...[PROGRAM, 'run', '--config', lab.file, '--run-dir', lab.directory.path],
+      ...['--prefix', lab.prefix, '--log', lab.directory.log],
+    ],
+    { stdio: 'ignore', detached: true },
+  )
+  daemon.unref()
+  await until('the daemon answers', async () => (await lab.status().catch(() => null))?.pid === daemon.pid)
+}
+
 atShards(t, [1, 2], text, async (test, lab) => {
   await test('kill -9 in the middle of two transfers', async t => {
     const transfers = await underWay(lab)
@@ -86,6 +101,16 @@ atShards(t, [1, 2], text, async (test, lab) => {
     await arrives(t, transfers)
   })
 
+  await test('what was held when the daemon died is counted when it lives again', async t => {
+    const before = lab.stats().drops.restart ?? 0
+    await pythonPeer(lab, 'orders-1', 'fragment', { address: '10.0.1.20' })
+    await until('a fragment waits for the others', () => lab.stats().held === 1)
+    await lab.kill()
+    await lab.up()
+    t.equal(lab.stats().held, 0)
+    t.equal((lab.stats().drops.restart ?? 0) - before, 1)
+  })
+
   await test('SIGTERM in the middle of two transfers', async t => {
     const transfers = await underWay(lab)
     const before = constant(lab.flows())
@@ -94,8 +119,11 @@ atShards(t, [1, 2], text, async (test, lab) => {
     lab.signal('SIGTERM')
     t.ok(await gone(daemon, 20_000), 'the daemon ends')
     t.equal(lab.events('shards-late').length, 0, 'its shards did, by themselves')
-    await lab.up()
+    await runAgain(lab)
     t.same(constant(lab.flows()), before)
     await arrives(t, transfers)
+    const started = lab.daemon
+    await lab.up()
+    t.same(lab.daemon, started, 'the lab takes the daemon for its own')
   })
 })

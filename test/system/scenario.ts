@@ -111,7 +111,7 @@ async function leavesNothing(t: Test, lab: TestLab): Promise<void> {
   const state = readLabState(lab.directory.lab)
   const regions = shared(lab.directory.regions)
   t.ok(existsSync(regions), 'the regions are there while the lab is up')
-  const processes = [...(state?.commands ?? []), ...(state?.daemon ? [state.daemon] : [])]
+  const processes = [...(state?.commands ?? []), lab.daemon]
   const { status, stderr } = await lab.v2n('lab', 'down')
   t.equal(status, 0, `v2n lab down ends well ${stderr}`)
   t.same(
