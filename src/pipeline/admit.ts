@@ -39,7 +39,7 @@ import {
 } from '../tables/flows.ts'
 import { NO_PORT } from '../tables/ports.ts'
 import { frameAt } from '../tables/slab.ts'
-import { ownerBetween, ownerInside } from '../tables/steer.ts'
+import { flowOwnerBetween, flowOwnerInside } from '../tables/steer.ts'
 import { EniFlag, NOTHING } from '../vpc/plan.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { addSums, delta16, delta32 } from '../wire/checksum.ts'
@@ -80,7 +80,7 @@ export class Admission {
   ): FlowId {
     const core = this.#core
     const { plan } = core
-    const owner = this.#ownerInside(slot, length)
+    const owner = this.#ownerInside(slot, tag & 0xff, transport)
     if (owner !== core.shard) return this.#passage.handOver(owner, slot, length, device) as FlowId
     const words = core.slab.words
     const w = frameAt(slot) >> 2
@@ -148,7 +148,7 @@ export class Admission {
   ): FlowId {
     const core = this.#core
     const { plan } = core
-    const owner = this.#ownerInside(slot, length)
+    const owner = this.#ownerInside(slot, tag & 0xff, transport)
     if (owner !== core.shard) return this.#passage.handOver(owner, slot, length, device) as FlowId
     const words = core.slab.words
     const w = frameAt(slot) >> 2
@@ -223,7 +223,7 @@ export class Admission {
   ): FlowId {
     const core = this.#core
     const { plan } = core
-    const owner = this.#ownerBetween(slot, length)
+    const owner = this.#ownerBetween(slot, tag & 0xff, transport)
     if (owner !== core.shard) return this.#passage.handOver(owner, slot, length, device) as FlowId
     const words = core.slab.words
     const w = frameAt(slot) >> 2
@@ -263,7 +263,7 @@ export class Admission {
   ): FlowId {
     const core = this.#core
     const { plan } = core
-    const owner = this.#ownerBetween(slot, length)
+    const owner = this.#ownerBetween(slot, tag & 0xff, transport)
     if (owner !== core.shard) return this.#passage.handOver(owner, slot, length, device) as FlowId
     const words = core.slab.words
     const w = frameAt(slot) >> 2
@@ -312,16 +312,16 @@ export class Admission {
     return this.#core.drop(slot, reason) as FlowId
   }
 
-  #ownerInside(slot: number, length: number): number {
-    const core = this.#core
-    if (core.shards === 1 || core.takenOver) return core.shard
-    return ownerInside(core.slab.bytes, frameAt(slot), length, core.steeringKeys, core.shards)
+  #ownerInside(slot: number, protocol: number, transport: number): number {
+    const { shard, shards, slab, steeringKeys, takenOver } = this.#core
+    if (shards === 1 || takenOver) return shard
+    return flowOwnerInside(slab.bytes, frameAt(slot), protocol, transport, steeringKeys, shards)
   }
 
-  #ownerBetween(slot: number, length: number): number {
-    const core = this.#core
-    if (core.shards === 1 || core.takenOver) return core.shard
-    return ownerBetween(core.slab.bytes, frameAt(slot), length, core.steeringKeys, core.shards)
+  #ownerBetween(slot: number, protocol: number, transport: number): number {
+    const { shard, shards, slab, steeringKeys, takenOver } = this.#core
+    if (shards === 1 || takenOver) return shard
+    return flowOwnerBetween(slab.bytes, frameAt(slot), protocol, transport, steeringKeys, shards)
   }
 
   /**

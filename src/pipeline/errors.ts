@@ -24,7 +24,7 @@ import {
   TRANSLATED,
 } from '../tables/flows.ts'
 import { frameAt } from '../tables/slab.ts'
-import { ownerBetween, ownerInside } from '../tables/steer.ts'
+import { flowOwnerBetween, ownerInside } from '../tables/steer.ts'
 import { EniKind } from '../vpc/plan.ts'
 import { copyBytes, load32, store32 } from '../wire/bytes.ts'
 import * as ipv4 from '../wire/ipv4.ts'
@@ -201,8 +201,7 @@ export class Errors {
     const ordered = swapped ? swapPorts(pair) : pair
     const id = core.flows.find4(core.flows.hasher.hash4(a, b, ordered, tag), a, b, ordered, tag)
     if (id !== NO_FLOW || core.shards === 1) return id
-    const length = this.#quote[Quote.TransportAt] + 8 - inner
-    return this.#elsewhere(ownerBetween(bytes, inner, length, core.steeringKeys, core.shards))
+    return this.#elsewhere(this.#ownerBetween())
   }
 
   #findOutside6(device: number): number {
@@ -223,9 +222,20 @@ export class Errors {
     const ordered = swapped ? swapPorts(pair) : pair
     const id = core.flows.find6(core.flows.hasher.hash6(words, a, b, ordered, tag), words, a, b, ordered, tag)
     if (id !== NO_FLOW || core.shards === 1) return id
-    const inner = this.#quote[Quote.At]
-    const length = this.#quote[Quote.TransportAt] + 8 - inner
-    return this.#elsewhere(ownerBetween(core.slab.bytes, inner, length, core.steeringKeys, core.shards))
+    return this.#elsewhere(this.#ownerBetween())
+  }
+
+  #ownerBetween(): number {
+    const { slab, steeringKeys, shards } = this.#core
+    const quote = this.#quote
+    return flowOwnerBetween(
+      slab.bytes,
+      quote[Quote.At],
+      this.#protocol(),
+      quote[Quote.TransportAt],
+      steeringKeys,
+      shards,
+    )
   }
 
   #elsewhere(owner: number): number {

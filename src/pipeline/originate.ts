@@ -103,13 +103,13 @@ export class Originator {
     const core = this.#core
     const { bytes } = core.slab
     const at = frameAt(slot)
-    if (!mayAnswer4(bytes, at, at + length)) return
+    const source = ipv4.source(bytes, at)
+    const router = this.#router4(device, source)
+    if (router === 0 || !mayAnswer4(bytes, at, at + length)) return
     const fresh = this.#take(
       code === icmp.Unreachable.FragmentationNeeded && type === icmp.Type.DestinationUnreachable,
     )
     if (fresh === NO_SLOT) return
-    const source = ipv4.source(bytes, at)
-    const router = this.#router4(device, source)
     const total = writeError4(bytes, frameAt(fresh), router, source, type, code, rest, bytes, at, length)
     this.#send(fresh, total, device)
   }
@@ -118,11 +118,10 @@ export class Originator {
     const core = this.#core
     const { bytes, words } = core.slab
     const at = frameAt(slot)
-    if (!mayAnswer6(bytes, at, at + length, type, code)) return
+    const source = (at >> 2) + 2
+    if (!this.#router6(device, source) || !mayAnswer6(bytes, at, at + length, type, code)) return
     const fresh = this.#take(type === icmp6.Type.PacketTooBig)
     if (fresh === NO_SLOT) return
-    const source = (at >> 2) + 2
-    this.#router6(device, source)
     const total = writeError6(
       bytes,
       frameAt(fresh),
@@ -156,22 +155,28 @@ export class Originator {
     core.emit(slot, length, device)
   }
 
+  /** The router that answers a source, 0 where the source is not behind the device: nobody else is told of what somebody makes up. */
   #router4(device: number, source: number): number {
-    const { plan, addresses } = this.#core
-    if (plan.devices.kind[device] === DeviceKind.Environments) return plan.settings.insideRouter4
+    const { plan, addresses, sources } = this.#core
+    if (plan.devices.kind[device] === DeviceKind.Environments)
+      return sources.find4(device, source) === ABSENT ? 0 : plan.settings.insideRouter4
     const eni = addresses.find4(plan.devices.vpc[device], source)
-    return eni === ABSENT ? 0 : plan.subnets.router4[plan.enis.subnet[eni]]
+    return eni === ABSENT || plan.enis.device[eni] !== device
+      ? 0
+      : plan.subnets.router4[plan.enis.subnet[eni]]
   }
 
-  #router6(device: number, source: number): void {
-    const { plan, addresses, slab } = this.#core
+  /** As `#router4`, the address at `words[source]`. The router's is left in `#router`. @returns false where there is none */
+  #router6(device: number, source: number): boolean {
+    const { plan, addresses, sources, slab } = this.#core
     if (plan.devices.kind[device] === DeviceKind.Environments) {
       this.#router.set(plan.settings.insideRouter6)
-      return
+      return sources.find6(device, slab.words, source) !== ABSENT
     }
     const eni = addresses.find6(plan.devices.vpc[device], slab.words, source)
-    const subnet = eni === ABSENT ? 0 : plan.enis.subnet[eni] * 4
-    for (let i = 0; i < 4; i++) this.#router[i] = eni === ABSENT ? 0 : plan.subnets.router6[subnet + i]
+    if (eni === ABSENT || plan.enis.device[eni] !== device) return false
+    for (let i = 0; i < 4; i++) this.#router[i] = plan.subnets.router6[plan.enis.subnet[eni] * 4 + i]
+    return true
   }
 }
 

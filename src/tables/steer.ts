@@ -46,10 +46,40 @@ export function ownerInside(
 ): number {
   const ports = portsAt(bytes, at, length)
   if (ports === UNREADABLE) return 0
+  return inside(bytes, at, bytes[at + (bytes[at] >>> 4 === 6 ? 6 : 9)], ports, keys, shards)
+}
+
+/**
+ * The shard that owns the flow of a packet of an environment: where a plain packet of the flow goes. A fragment, or a packet with extension
+ * headers, may have been steered elsewhere, since the program does not look for its ports.
+ * @param protocol and
+ * @param transport what stands behind all headers of the network, and where: its first 4 bytes are there
+ */
+export function flowOwnerInside(
+  bytes: Uint8Array,
+  at: number,
+  protocol: number,
+  transport: number,
+  keys: Int32Array,
+  shards: number,
+): number {
+  return inside(bytes, at, protocol, flowPorts(at, protocol, transport), keys, shards)
+}
+
+const flowPorts = (at: number, protocol: number, transport: number): number =>
+  protocol === TCP || protocol === UDP ? transport - at : NO_PORTS
+
+function inside(
+  bytes: Uint8Array,
+  at: number,
+  protocol: number,
+  ports: number,
+  keys: Int32Array,
+  shards: number,
+): number {
   const wide = bytes[at] >>> 4 === 6
   const words = wide ? 4 : 1
   const source = at + (wide ? 8 : 12)
-  const protocol = bytes[at + (wide ? 6 : 9)]
   let h = (keys[SteerKey.Constant] + Math.imul(keys[SteerKey.Protocol], protocol)) | 0
   h = (h + addressSum(bytes, source, words, keys, SteerKey.Source)) | 0
   h = (h + addressSum(bytes, source + 4 * words, words, keys, SteerKey.Destination)) | 0
@@ -70,10 +100,32 @@ export function ownerBetween(
 ): number {
   const ports = portsAt(bytes, at, length)
   if (ports === UNREADABLE) return 0
+  return between(bytes, at, bytes[at + (bytes[at] >>> 4 === 6 ? 6 : 9)], ports, keys, shards)
+}
+
+/** The shard that owns the flow of a packet between two hosts. Parameters as of `flowOwnerInside`. */
+export function flowOwnerBetween(
+  bytes: Uint8Array,
+  at: number,
+  protocol: number,
+  transport: number,
+  keys: Int32Array,
+  shards: number,
+): number {
+  return between(bytes, at, protocol, flowPorts(at, protocol, transport), keys, shards)
+}
+
+function between(
+  bytes: Uint8Array,
+  at: number,
+  protocol: number,
+  ports: number,
+  keys: Int32Array,
+  shards: number,
+): number {
   const wide = bytes[at] >>> 4 === 6
   const words = wide ? 4 : 1
   const source = at + (wide ? 8 : 12)
-  const protocol = bytes[at + (wide ? 6 : 9)]
   let a = (keys[SteerKey.Constant] + addressSum(bytes, source, words, keys, SteerKey.Source)) | 0
   let b = (keys[SteerKey.Constant] + addressSum(bytes, source + 4 * words, words, keys, SteerKey.Source)) | 0
   if (ports !== NO_PORTS) {

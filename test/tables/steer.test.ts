@@ -1,7 +1,14 @@
 /** The steering hashes: what they depend on, what they don't, and how evenly they deal. Against the kernel: test/io/steering.test.ts. */
 import fc from 'fast-check'
 import t from 'tap'
-import { ownerBetween, ownerInside, STEER_KEYS, steerBucket } from '../../src/tables/steer.ts'
+import {
+  flowOwnerBetween,
+  flowOwnerInside,
+  ownerBetween,
+  ownerInside,
+  STEER_KEYS,
+  steerBucket,
+} from '../../src/tables/steer.ts'
 import { fragments4, icmp4, packet6, tcp4, tcp6, udp4, udp6, word4, words6 } from '../wire/build.ts'
 
 const keys = Int32Array.from({ length: STEER_KEYS }, (_, i) => Math.imul(i + 1, 0x9e3779b1))
@@ -153,3 +160,20 @@ t.test('a bucket is of its width and differs from address to address', async t =
   t.ok(seen.size > 190)
   t.not(steerBucket(words6('fd00::1'), keys, 16), steerBucket(words6('fd00::2'), keys, 16))
 })
+
+t.test(
+  'a fragment, or a packet with extension headers, is of the flow that its plain packets are of',
+  async t => {
+    const extensions = [{ header: 60, body: [1, 4, 0, 0, 0, 0] }]
+    for (let i = 0; i < 50; i++) {
+      const of = { sourcePort: 1000 + i, destinationPort: 53, payload: 'y'.repeat(64) }
+      const six = { source: 'fd00::5', destination: 'fd00::9', ...of }
+      const [first] = fragments4(udp4(of), 32)
+      t.equal(flowOwnerInside(first, 0, 17, 20, keys, 64), inside(udp4(of), 64))
+      t.equal(flowOwnerBetween(first, 0, 17, 20, keys, 64), between(udp4(of), 64))
+      t.equal(flowOwnerInside(udp6({ ...six, extensions }), 0, 17, 48, keys, 64), inside(udp6(six), 64))
+      t.equal(flowOwnerBetween(udp6({ ...six, extensions }), 0, 17, 48, keys, 64), between(udp6(six), 64))
+      t.equal(flowOwnerInside(icmp4(of), 0, 1, 20, keys, 64), inside(icmp4(of), 64), 'an echo has no ports')
+    }
+  },
+)
