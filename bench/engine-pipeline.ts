@@ -5,7 +5,8 @@
  * checksums, hand-off to the output. What is left out is the device: a burst's frames are written anew into their slots before it and the
  * slots given back after it, and the time of that is part of the figure.
  */
-import { randomBytes } from 'node:crypto'
+import { getRandomValues } from 'node:crypto'
+import { mapMemory } from '../src/io/mapping.ts'
 import { timeoutTicks } from '../src/nat/timeouts.ts'
 import { regionSections } from '../src/pipeline/core.ts'
 import { BURST, Pipeline } from '../src/pipeline/pipeline.ts'
@@ -13,7 +14,7 @@ import { buildAddresses } from '../src/tables/addresses.ts'
 import { Burst } from '../src/tables/burst.ts'
 import { FlowTable } from '../src/tables/flows.ts'
 import { HASH_KEYS } from '../src/tables/hash.ts'
-import { ENI_BYTES, ENI_CONNECTIONS, EniPorts } from '../src/tables/ports.ts'
+import { ENI_BYTES, EniPorts } from '../src/tables/ports.ts'
 import { Region, regionBytes } from '../src/tables/region.ts'
 import { frameAt, Slab, STRIDE } from '../src/tables/slab.ts'
 import { DeviceKind, EniKind, NOTHING, PeerKind, type Plan, RouteTarget } from '../src/vpc/plan.ts'
@@ -25,9 +26,12 @@ import * as udp from '../src/wire/udp.ts'
 /** Bytes of a frame: the smallest UDP datagram of a 64-byte Ethernet frame has 46 bytes of IP packet. */
 const FRAME = 46
 const SLOTS = 128
-/** Flows an environment opens: the ports of one source address, towards one host. */
-const FLOWS_PER_ENVIRONMENT = 60_000
+/** Flows an environment opens, a power of two: the ports of one source address from 1024 on, towards one host. */
+const FLOWS_SHIFT = 15
+const FIRST_PORT = 1024
 const HOST = wordOf(10, 0, 1, 20)
+/** Any but 0, which would say that there is none; the pipeline does not look at what it covers. */
+const UDP_CHECKSUM = 0x1234
 
 /** A plan with `enis` hyperplane ENIs, one environment each, and a host that takes everything. */
 function plan(enis: number): Plan {
@@ -129,18 +133,14 @@ export class EnginePipeline {
 
   /** @param order random, as RFC 9693 wants it to be said, or sequential */
   constructor(flows: number, order: 'random' | 'sequential' = 'random') {
-    const perEni = Math.min(FLOWS_PER_ENVIRONMENT, ENI_CONNECTIONS)
-    const enis = Math.ceil(flows / perEni)
+    const enis = Math.ceil(flows / (1 << FLOWS_SHIFT))
     this.#flows = flows
-    this.#slab = new Slab(new ArrayBuffer(SLOTS * STRIDE), SLOTS)
+    this.#slab = new Slab(mapMemory(SLOTS * STRIDE, { hugePages: true }).memory, SLOTS)
     const sections = regionSections(flows)
-    const memory = new Region(new ArrayBuffer(regionBytes(sections)), sections)
+    const memory = new Region(mapMemory(regionBytes(sections), { hugePages: true }).memory, sections)
     const secret = new Int32Array(HASH_KEYS)
-    secret.set(new Int32Array(randomBytes(HASH_KEYS * 4).buffer.slice(0, HASH_KEYS * 4)))
-    FlowTable.begin(
-      memory,
-      Int32Array.from(secret, () => randomBytes(4).readInt32LE()),
-    )
+    getRandomValues(secret)
+    FlowTable.begin(memory, secret)
     this.pipeline = new Pipeline(
       {
         shard: 0,
@@ -168,29 +168,55 @@ export class EnginePipeline {
 
   /** Opens every flow. */
   fill(): void {
-    for (let flow = 0; flow < this.#flows; flow += BURST) {
-      for (let i = flow; i < Math.min(flow + BURST, this.#flows); i++) this.#frame(i)
-      this.#turn()
-    }
+    const flows = Int32Array.from({ length: this.#flows }, (_, i) => i)
+    for (let flow = 0; flow < this.#flows; flow += BURST)
+      this.#turn(flows, flow, Math.min(BURST, this.#flows - flow))
   }
 
-  /** Sends `packets` packets of the flows in their order. */
+  /** Sends packets of the flows in their order, `packets` of them rounded up to whole bursts. */
   run(packets: number): void {
     const order = this.#order
     for (let sent = 0; sent < packets; sent += BURST) {
-      for (let i = 0; i < BURST; i++) {
-        this.#frame(order[this.#at])
-        if (++this.#at === order.length) this.#at = 0
-      }
-      this.#turn()
+      this.#turn(order, this.#at, BURST)
+      this.#at += BURST
+      if (this.#at + BURST > order.length) this.#at = 0
     }
   }
 
-  #turn(): void {
+  /** A burst of the flows `order[from]` and on: their frames into slots, the pipeline, the slots back. */
+  #turn(order: Int32Array, from: number, count: number): void {
     const { output } = this.pipeline.core
+    this.#receive(order, from, count)
     this.pipeline.run(this.#input, 1000)
     for (let i = 0; i < output.count; i++) this.#slab.give(output.slot[i])
     output.clear()
+  }
+
+  /** Writes the frames; the header sums are the template's, brought in line by the words that differ. */
+  #receive(order: Int32Array, from: number, count: number): void {
+    const { words } = this.#slab
+    const input = this.#input
+    const [first, second, third, , , ports, length] = this.#template
+    for (let i = 0; i < count; i++) {
+      const flow = order[from + i]
+      const source = environmentAddress(flow >> FLOWS_SHIFT)
+      const port = FIRST_PORT + (flow & ((1 << FLOWS_SHIFT) - 1))
+      const slot = this.#slab.take()
+      const w = frameAt(slot) >> 2
+      words[w - 3] = 0
+      words[w - 2] = 0
+      words[w - 1] = 0
+      words[w] = first
+      words[w + 1] = second
+      const sum = (~(third >>> 16) & 0xffff) + (source & 0xffff) + (source >>> 16)
+      const once = (sum & 0xffff) + (sum >>> 16)
+      words[w + 2] = (third & 0xffff) | (~((once & 0xffff) + (once >>> 16)) << 16)
+      words[w + 3] = source
+      words[w + 4] = HOST
+      words[w + 5] = (ports & 0xffff0000) | ((port & 0xff) << 8) | (port >>> 8)
+      words[w + 6] = (length & 0xffff) | (UDP_CHECKSUM << 16)
+      input.add(slot, FRAME, 0)
+    }
   }
 
   #prepare(): void {
@@ -204,29 +230,5 @@ export class EnginePipeline {
     ipv4.fillChecksum(bytes, 0)
     udp.setDestinationPort(bytes, 20, 7)
     udp.setLength(bytes, 20, FRAME - 20)
-  }
-
-  /** Writes a flow's frame into a slot; the sums are the template's, brought in line by the words that differ. */
-  #frame(flow: number): void {
-    const environment = Math.floor(flow / FLOWS_PER_ENVIRONMENT)
-    const port = 1024 + (flow - environment * FLOWS_PER_ENVIRONMENT)
-    const source = environmentAddress(environment)
-    const slot = this.#slab.take()
-    const { words } = this.#slab
-    const w = frameAt(slot) >> 2
-    const template = this.#template
-    words[w - 3] = 0
-    words[w - 2] = 0
-    words[w - 1] = 0
-    words[w] = template[0]
-    words[w + 1] = template[1]
-    const sum = (~(template[2] >>> 16) & 0xffff) + (source & 0xffff) + (source >>> 16)
-    const once = (sum & 0xffff) + (sum >>> 16)
-    words[w + 2] = (template[2] & 0xffff) | (~((once & 0xffff) + (once >>> 16)) << 16)
-    words[w + 3] = source
-    words[w + 4] = HOST
-    words[w + 5] = (template[5] & 0xffff0000) | ((port & 0xff) << 8) | (port >>> 8)
-    words[w + 6] = (template[6] & 0xffff) | (0x1234 << 16)
-    this.#input.add(slot, FRAME, 0)
   }
 }

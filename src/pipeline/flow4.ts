@@ -40,9 +40,9 @@ import type { Originator } from './originate.ts'
 import { type Passage, scopeOf } from './passage.ts'
 
 /** What taking one hop off the TTL adds to the header's sum: its half falls by one. */
-const TTL_DELTA = 0xfffe
+export const TTL_DELTA = 0xfffe
 /** The DF bit in the second word of a header. */
-const DONT_FRAGMENT = 0x40 << 16
+export const DONT_FRAGMENT = 0x40 << 16
 /* What `#obstacle` answers where there is none, or one that cutting the packet removes. */
 const PASS = 0
 const CUT = 1
