@@ -5,9 +5,10 @@
  * their turns in random order unless told otherwise: in order of their records a million of them cost half as much. The clock is read once in
  * a while only, and the numbers of flows take turns, so that noise falls on all of them alike.
  */
+import { existsSync } from 'node:fs'
 import { Counter } from '../src/tables/counters.ts'
 import { dropName } from '../src/tables/drops.ts'
-import { EnginePipeline } from './engine-pipeline.ts'
+import type { EnginePipeline } from './engine-pipeline.ts'
 import { type Machine, machine } from './machine.ts'
 import { BenchError } from './programs.ts'
 import { Progress } from './progress.ts'
@@ -37,6 +38,12 @@ export interface EngineResult {
   readonly machine: Machine
 }
 
+/** The bundled pipeline where there is one: what the daemon's shards run too (scripts/bundle.mjs). */
+async function pipeline(): Promise<typeof import('./engine-pipeline.ts')> {
+  const bundle = new URL('./engine-pipeline.bundle.js', import.meta.url)
+  return import(existsSync(bundle) ? bundle.href : './engine-pipeline.js')
+}
+
 /** Packets between two looks at the clock; a multiple of the burst size. */
 const PACKETS = 16_384
 /** Time to run before the first measurement, in which the compiler finds out what is hot. */
@@ -56,6 +63,7 @@ export async function engine({
   signal,
 }: EngineOptions): Promise<{ result: EngineResult; spreads: Map<number, number> }> {
   const where = machine()
+  const { EnginePipeline } = await pipeline()
   const shown = new Progress(flows.length * (WARM_UP_SECONDS + rounds * seconds), { shown: progress })
   const engines = new Map<number, EnginePipeline>()
   for (const count of flows) {

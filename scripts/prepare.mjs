@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import { delimiter, join, relative } from 'node:path'
 import { buildNative, gypArguments } from './build-native.mjs'
+import { bundle } from './bundle.mjs'
 import { Complaint, filesUnder, root, run, step } from './steps.mjs'
 
 const node = process.execPath
@@ -104,7 +105,7 @@ function fingerprint() {
 function removeOrphans() {
   for (const folder of ['src', 'bench', 'test'])
     for (const path of filesUnder(join(root, 'dist', folder), '.js')) {
-      const source = join(root, relative(join(root, 'dist'), path)).replace(/\.js$/, '.ts')
+      const source = join(root, relative(join(root, 'dist'), path)).replace(/(\.bundle)?\.js$/, '.ts')
       if (!existsSync(source)) for (const file of [path, `${path}.map`]) rmSync(file, { force: true })
     }
 }
@@ -118,6 +119,7 @@ async function compile() {
   if (filesUnder(join(root, 'dist/src'), '.js').length === 0)
     rmSync(join(root, 'dist/.tsbuildinfo'), { force: true })
   await run(node, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json'])
+  await bundle()
   mkdirSync(join(root, 'dist'), { recursive: true })
   writeFileSync(stamp, now)
 }

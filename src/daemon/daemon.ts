@@ -7,7 +7,7 @@
  * Ending it closes the queues and leaves devices and regions: the next start on the same run directory opens the queues again,
  * maps the regions, and established connections go on. A `kill -9` differs from a clean end only in what was on its way at that moment.
  */
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { lockFile } from '../io/mapping.ts'
@@ -35,7 +35,10 @@ import { Shards } from './shards.ts'
 import { type DaemonState, keysOf, keysText, newKeys, readState, writeState } from './state.ts'
 import { DeviceSteering } from './steering.ts'
 
-const SHARD_TASK = fileURLToPath(new URL('../shard/task.js', import.meta.url))
+/** The bundled task where there is one: the same code, faster (scripts/bundle.mjs). */
+const SHARD_TASK = ['../shard/task.bundle.js', '../shard/task.js']
+  .map(file => fileURLToPath(new URL(file, import.meta.url)))
+  .find(file => existsSync(file)) as string
 
 export interface DaemonOptions {
   /** Absolute path of the configuration. */

@@ -13,9 +13,12 @@ import { Region, regionBytes } from '../tables/region.ts'
 import { FrameRing, RING_MEMORY } from '../tables/ring.ts'
 import type { Slab } from '../tables/slab.ts'
 
-/** File names in the directory of the regions; readers use them too. */
+/* Readers use these too. */
+/** The file of a shard's region. */
 export const shardFile = (directory: string, shard: number): string => join(directory, `shard-${shard}`)
+/** The file of an ENI's ports. */
 export const eniFile = (directory: string, eni: number): string => join(directory, `eni-${eni}`)
+/** The file of the ring from one shard to another. */
 export const ringFile = (directory: string, from: number, to: number): string =>
   join(directory, `ring-${from}-${to}`)
 

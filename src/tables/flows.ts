@@ -101,6 +101,7 @@ const LIVE = 2
 const HAS_SECRET = 3
 const SECRET = 64
 
+/** Slots of the index of a table of this capacity: a power of two, at most half of it in use. */
 export const indexSlots = (capacity: number): number => {
   let slots = 1024
   while (slots < capacity * 2) slots *= 2

@@ -32,6 +32,7 @@ export class RegionMismatch extends Error {
   override readonly name = 'RegionMismatch'
 }
 
+/** A region's memory by the names of its sections. */
 export class Region {
   readonly memory: ArrayBuffer
   /** True when the memory was all zeros and this call made the header. */
