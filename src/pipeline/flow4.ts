@@ -266,13 +266,11 @@ export class Flow4 {
       if (reason !== Drop.None) return core.drop(slot, reason)
     }
     const words = this.#words
-    const frame = frameAt(slot)
-    const w = frame >> 2
+    const w = frameAt(slot) >> 2
     if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device)
     const mtu = core.mtu[this.#passage.deviceOf(id, outward)]
     if (length <= mtu) return PASS
-    const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
-    if (this.#passage.segmentsFit(w, headers, mtu)) return PASS
+    if (this.#passage.segmentsFit(w, transport, mtu)) return PASS
     if ((words[w + 1] & DONT_FRAGMENT) !== 0 || this.#passage.isSuperFrame(w))
       return this.#originator.tooBig4(slot, length, device, mtu)
     return CUT

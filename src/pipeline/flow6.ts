@@ -188,10 +188,8 @@ export class Flow6 {
     const toDevice = passage.deviceOf(id, outward)
     if (words[w + 1] >>> 24 <= 1) return this.#originator.ttlExpired6(slot, length, device)
     const mtu = core.mtu[toDevice]
-    if (length > mtu) {
-      const headers = transport - frame + ((core.slab.bytes[transport + 12] >>> 4) << 2)
-      if (!passage.segmentsFit(w, headers, mtu)) return this.#originator.tooBig6(slot, length, device, mtu)
-    }
+    if (length > mtu && !passage.segmentsFit(w, transport, mtu))
+      return this.#originator.tooBig6(slot, length, device, mtu)
     const tag = hot[h + TAG]
     passage.track(id, outward, tag & 0xff, w, transport, length - (transport - frame))
     if ((tag & TAG_HOSTS) === 0) {

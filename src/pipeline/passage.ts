@@ -29,6 +29,8 @@ import {
 } from '../tables/flows.ts'
 import { addDelta, addDeltaPartial, addDeltaUdp } from '../wire/checksum.ts'
 import { Protocol } from '../wire/protocol.ts'
+import * as udp from '../wire/udp.ts'
+import * as vnet from '../wire/vnet.ts'
 import { type Core, HANDED_OVER } from './core.ts'
 
 /* The virtio-net header as words before the IP header: flags, GSO type and header length; GSO size and checksum start. */
@@ -82,12 +84,14 @@ export class Passage {
   /**
    * Whether a frame longer than the MTU leaves as segments that are not: a super-frame that the receiving kernel cuts.
    * @param w word index of the IP header
-   * @param headers bytes of IP and transport header together
+   * @param transport byte offset of the transport header in the slab
    */
-  segmentsFit(w: number, headers: number, mtu: number): boolean {
-    const words = this.#core.slab.words
+  segmentsFit(w: number, transport: number, mtu: number): boolean {
+    const { words, bytes } = this.#core.slab
     const gsoType = (words[w + VNET_FLAGS] >>> 8) & 0x7f
-    return gsoType !== 0 && headers + (words[w + VNET_GSO_SIZE] & 0xffff) <= mtu
+    if (gsoType === 0) return false
+    const header = gsoType === vnet.Gso.UdpSegments ? udp.HEADER_LEN : (bytes[transport + 12] >>> 4) << 2
+    return transport - (w << 2) + header + (words[w + VNET_GSO_SIZE] & 0xffff) <= mtu
   }
 
   /** Whether the receiving kernel will cut the frame into segments. */

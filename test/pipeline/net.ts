@@ -33,6 +33,8 @@ import { isFragment, words } from './packets.ts'
 export interface Offload {
   /** The transport checksum is left to the device. */
   readonly partial?: boolean
+  /** The sender's kernel has checked the transport checksum. */
+  readonly checked?: boolean
   readonly gso?: 'tcp4' | 'tcp6' | 'udp'
   /** Payload bytes of each packet that a super-frame stands for. */
   readonly gsoSize?: number
@@ -361,7 +363,7 @@ export class Net {
 }
 
 /** The virtio-net header that the kernel puts before a frame. */
-function headerOf(frame: Uint8Array, { partial, gso, gsoSize = 0 }: Offload): Uint8Array {
+function headerOf(frame: Uint8Array, { partial, checked, gso, gsoSize = 0 }: Offload): Uint8Array {
   const header = new Uint8Array(VNET_LEN)
   const view = new DataView(header.buffer)
   const wide = frame[0] >>> 4 === 6
@@ -372,6 +374,7 @@ function headerOf(frame: Uint8Array, { partial, gso, gsoSize = 0 }: Offload): Ui
     view.setUint16(6, start, true)
     view.setUint16(8, isTcp ? 16 : 6, true)
   }
+  if (checked) header[0] |= 2
   if (gso !== undefined) {
     header[1] = GSO[gso]
     view.setUint16(2, start + (isTcp ? (frame[start + 12] >>> 4) * 4 : 8), true)
