@@ -16,6 +16,7 @@ import {
   type FlowId,
   GENERATION,
   HOT_WORDS,
+  LEASE,
   OUT,
   PORTS,
   STATE,
@@ -24,7 +25,8 @@ import {
   TAG_IPV6,
   TRANSLATED,
 } from '../tables/flows.ts'
-import { EniKind, NOTHING } from '../vpc/plan.ts'
+import { EniFlag, EniKind, NOTHING } from '../vpc/plan.ts'
+import { addSums, delta32 } from '../wire/checksum.ts'
 import type { Core } from './core.ts'
 import { swapPorts } from './flow4.ts'
 import { type Gates, policyPortOf } from './gates.ts'
@@ -70,7 +72,9 @@ export class Again {
         : core.sources.find4(device, hot[h + A])
       if (environment === ABSENT) return Drop.PlanChanged
       if (plan.environments.active[environment] === 0) return Drop.FunctionInactive
-      if (!wide && plan.enis.address4[eni] !== hot[h + TRANSLATED]) return Drop.PlanChanged
+      if (wide && (plan.environments.flags[environment] & EniFlag.Ipv6) === 0) return Drop.NoIpv6
+      if (wide ? !this.#isLeased6(id, eni) : plan.enis.address4[eni] !== hot[h + TRANSLATED])
+        return Drop.PlanChanged
     }
     const peer = wide ? core.addresses.find6(vpc, address6, six + 4) : core.addresses.find4(vpc, hot[h + B])
     if (peer === ABSENT || plan.enis.device[peer] === NOTHING) return Drop.NoHost
@@ -99,5 +103,17 @@ export class Again {
           to * 4,
         )
       : this.#gates.policy4(from, to, tag & 0xff, port, plan.enis.address4[from], plan.enis.address4[to])
+  }
+
+  /** Whether the ENI still has the IPv6 address that the flow was translated to, by the delta that all its checksums get. */
+  #isLeased6(id: FlowId, eni: number): boolean {
+    const { plan, flows } = this.#core
+    let delta = 0
+    for (let i = 0; i < 4; i++)
+      delta = addSums(
+        delta,
+        delta32(flows.address6[id * ADDRESS6_WORDS + i], plan.enis.address6[eni * 4 + i]),
+      )
+    return delta === flows.hot[id * HOT_WORDS + LEASE] >>> 16
   }
 }

@@ -125,7 +125,8 @@ export class Flow4 {
       if (id === NO_FLOW || core.takenOver) return core.drop(slot, Drop.Unsolicited)
       return this.#passage.handOver(-2 - id, slot, length, device)
     }
-    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return core.drop(slot, Drop.SourceCheck)
+    const reason = this.#comesFrom(id as FlowId, false, device)
+    if (reason !== Drop.None) return core.drop(slot, reason)
     return this.forward(id as FlowId, false, slot, length, transport, device)
   }
 
@@ -178,8 +179,19 @@ export class Flow4 {
       id = this.#admission.hosts4(hash, tag, ports, swapped, slot, length, transport, device)
       if (id < 0) return id
     }
-    if (this.#passage.deviceOf(id, swapped) !== device) return core.drop(slot, Drop.SourceCheck)
+    const reason = this.#comesFrom(id, !swapped, device)
+    if (reason !== Drop.None) return core.drop(slot, reason)
     return this.forward(id, !swapped, slot, length, transport, device)
+  }
+
+  /** Whether a flow's frames in a direction come from this device. Asked under the plan in force: a host may have moved. */
+  #comesFrom(id: FlowId, outward: boolean, device: number): Drop {
+    const core = this.#core
+    if (core.flows.hot[id * HOT_WORDS + GENERATION] !== core.generation) {
+      const reason = this.#again.decide(id)
+      if (reason !== Drop.None) return reason
+    }
+    return this.#passage.deviceOf(id, !outward) === device ? Drop.None : Drop.SourceCheck
   }
 
   /**
@@ -202,7 +214,7 @@ export class Flow4 {
     const w = frameAt(slot) >> 2
     const tag = hot[h + TAG]
     const hosts = (tag & TAG_HOSTS) !== 0
-    const toDevice = outward ? hot[h + OUT] >>> 16 : hosts ? hot[h + TRANSLATED] : scopeOf(tag)
+    let toDevice = outward ? hot[h + OUT] >>> 16 : hosts ? hot[h + TRANSLATED] : scopeOf(tag)
     let cut = false
     if (
       hot[h + GENERATION] !== core.generation ||
@@ -212,6 +224,7 @@ export class Flow4 {
       const verdict = this.#obstacle(id, outward, slot, length, transport, device)
       if (verdict < 0) return verdict
       cut = verdict === CUT
+      toDevice = this.#passage.deviceOf(id, outward)
     }
     // The common cases of UDP need no more than this; the rest is the passage's.
     if ((tag & 0xff) !== Protocol.Udp || hosts || (!outward && (hot[h + STATE] & FLAG_ANSWERED) === 0))

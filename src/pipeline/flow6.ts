@@ -13,7 +13,6 @@ import {
   HOT_WORDS,
   NEXT_ON_PORT,
   NO_FLOW,
-  OUT,
   PORTS,
   TAG,
   TAG_HOSTS,
@@ -100,7 +99,8 @@ export class Flow6 {
       if (id === NO_FLOW || core.takenOver) return core.drop(slot, Drop.Unsolicited)
       return this.#passage.handOver(-2 - id, slot, length, device)
     }
-    if (core.flows.hot[id * HOT_WORDS + OUT] >>> 16 !== device) return core.drop(slot, Drop.SourceCheck)
+    const reason = this.#comesFrom(id as FlowId, false, device)
+    if (reason !== Drop.None) return core.drop(slot, reason)
     return this.forward(id as FlowId, false, slot, length, transport, device)
   }
 
@@ -161,8 +161,19 @@ export class Flow6 {
       id = this.#admission.hosts6(hash, tag, ports, swapped, slot, length, transport, device)
       if (id < 0) return id
     }
-    if (this.#passage.deviceOf(id, swapped) !== device) return core.drop(slot, Drop.SourceCheck)
+    const reason = this.#comesFrom(id, !swapped, device)
+    if (reason !== Drop.None) return core.drop(slot, reason)
     return this.forward(id, !swapped, slot, length, transport, device)
+  }
+
+  /** Whether a flow's frames in a direction come from this device. Asked under the plan in force: a host may have moved. */
+  #comesFrom(id: FlowId, outward: boolean, device: number): Drop {
+    const core = this.#core
+    if (core.flows.hot[id * HOT_WORDS + GENERATION] !== core.generation) {
+      const reason = this.#again.decide(id)
+      if (reason !== Drop.None) return reason
+    }
+    return this.#passage.deviceOf(id, !outward) === device ? Drop.None : Drop.SourceCheck
   }
 
   /** Sends a frame of a flow on its way, from end A (`outward`) or to it: hop, size, tracking, counters, addresses, checksums. */

@@ -46,7 +46,10 @@ for (const { name, at, udp, tcp, echo, isIpv6 } of families) {
   scenario(`${name}: from an address to itself: land`, {
     given: small,
     send: [
-      from('orders-1', udp({ source: at.orders1, destination: at.orders1 })),
+      from(
+        'orders-1',
+        udp({ source: at.orders1, destination: at.orders1, sourcePort: 80, destinationPort: 80 }),
+      ),
       from(
         'orders-1',
         tcp({ source: at.orders1, destination: at.orders1, sourcePort: 80, destinationPort: 80 }),
