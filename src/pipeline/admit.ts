@@ -91,7 +91,7 @@ export class Admission {
     const eni = plan.environments.eni[environment]
     if (eni === NOTHING || plan.environments.active[environment] === 0)
       return this.#drop(slot, Drop.FunctionInactive)
-    const bad = this.#gates.badDestination4(source, destination)
+    const bad = this.#gates.badDestination4(source, destination, ports)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const protocol = tag & 0xff
     if (protocol === Protocol.Icmp && (plan.environments.flags[environment] & EniFlag.Echo) === 0)
@@ -111,6 +111,8 @@ export class Admission {
     const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
 
+    // A packet that ends here begins nothing.
+    if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device) as FlowId
     const id = this.#record(eni, 0)
     if (id < 0) return this.#exhausted4(slot, length, device, -id as Drop)
     const hot = core.flows.hot
@@ -158,7 +160,7 @@ export class Admission {
     if (eni === NOTHING || plan.environments.active[environment] === 0)
       return this.#drop(slot, Drop.FunctionInactive)
     if ((plan.environments.flags[environment] & EniFlag.Ipv6) === 0) return this.#drop(slot, Drop.NoIpv6)
-    const bad = this.#gates.badDestination6(words, w)
+    const bad = this.#gates.badDestination6(words, w, ports)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const protocol = tag & 0xff
     if (protocol === Protocol.Icmp6 && (plan.environments.flags[environment] & EniFlag.Echo) === 0)
@@ -185,6 +187,7 @@ export class Admission {
     const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
 
+    if (words[w + 1] >>> 24 <= 1) return this.#originator.ttlExpired6(slot, length, device) as FlowId
     const id = this.#record(eni, 1)
     if (id < 0) return this.#exhausted6(slot, length, device, -id as Drop)
     const { hot, address6 } = core.flows
@@ -231,7 +234,7 @@ export class Admission {
     const destination = words[w + 4]
     const eni = core.addresses.find4(plan.devices.vpc[device], source)
     if (eni === ABSENT || plan.enis.device[eni] !== device) return this.#drop(slot, Drop.SourceCheck)
-    const bad = this.#gates.badDestination4(source, destination)
+    const bad = this.#gates.badDestination4(source, destination, 0)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const refusal = this.#gates.destination4(plan.enis.vpc[eni], plan.enis.subnet[eni], destination)
     if (refusal !== Drop.None) return this.#refuse4(slot, length, device, refusal)
@@ -241,6 +244,8 @@ export class Admission {
     if (denied !== Drop.None) return this.#drop(slot, denied)
     const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
+    // A packet that ends here begins nothing.
+    if ((words[w + 2] & 0xff) <= 1) return this.#originator.ttlExpired4(slot, length, device) as FlowId
     const id = this.#record(eni, NOTHING)
     if (id < 0) return this.#drop(slot, -id as Drop)
     const hot = core.flows.hot
@@ -269,7 +274,7 @@ export class Admission {
     const w = frameAt(slot) >> 2
     const eni = core.addresses.find6(plan.devices.vpc[device], words, w + SOURCE6)
     if (eni === ABSENT || plan.enis.device[eni] !== device) return this.#drop(slot, Drop.SourceCheck)
-    const bad = this.#gates.badDestination6(words, w)
+    const bad = this.#gates.badDestination6(words, w, 0)
     if (bad !== Drop.None) return this.#drop(slot, bad)
     const refusal = this.#gates.destination6(
       plan.enis.vpc[eni],
@@ -293,6 +298,7 @@ export class Admission {
     if (denied !== Drop.None) return this.#drop(slot, denied)
     const starts = this.#gates.mayStart(protocol, transport)
     if (starts !== Drop.None) return this.#drop(slot, starts)
+    if (words[w + 1] >>> 24 <= 1) return this.#originator.ttlExpired6(slot, length, device) as FlowId
     const id = this.#record(eni, NOTHING)
     if (id < 0) return this.#drop(slot, -id as Drop)
     const { hot, address6 } = core.flows

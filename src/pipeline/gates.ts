@@ -38,9 +38,13 @@ export class Gates {
     this.#core = core
   }
 
-  /** Addresses that nothing is sent to (RFC 1812 section 5.3.7), and a packet to its own source. */
-  badDestination4(source: number, destination: number): Drop {
-    if (source === destination) return Drop.Land
+  /**
+   * Addresses that nothing is sent to (RFC 1812 section 5.3.7), and a packet to its own source. An inside address may be a host's too (RFC
+   * 4787 REQ-7), so for a function the ports must be the same as well.
+   * @param ports as loaded; 0 where they do not matter
+   */
+  badDestination4(source: number, destination: number, ports: number): Drop {
+    if (source === destination && samePorts(ports)) return Drop.Land
     if (isLimitedBroadcast4(destination)) return Drop.Broadcast
     if (isMulticast4(destination)) return Drop.Multicast
     if (isLinkLocal4(destination)) return Drop.LinkLocal
@@ -48,7 +52,7 @@ export class Gates {
   }
 
   /** The same for the IPv6 header at word `w`. */
-  badDestination6(words: Int32Array, w: number): Drop {
+  badDestination6(words: Int32Array, w: number, ports: number): Drop {
     const d = w + DESTINATION6
     if (isMulticast6(words[d])) return Drop.Multicast
     if (isLinkLocal6(words[d])) return Drop.LinkLocal
@@ -59,7 +63,7 @@ export class Gates {
       words[s + 1] === words[d + 1] &&
       words[s + 2] === words[d + 2] &&
       words[s + 3] === words[d + 3]
-    return same ? Drop.Land : Drop.None
+    return same && samePorts(ports) ? Drop.Land : Drop.None
   }
 
   /** Where a packet of this subnet goes; the ENI is left in `peer`. */
@@ -148,6 +152,8 @@ export class Gates {
     return Drop.TcpNotSyn
   }
 }
+
+const samePorts = (ports: number): boolean => (ports & 0xffff) === ports >>> 16
 
 /** What a rule's port range is compared with: the destination port, or type and code of ICMP. */
 export function policyPort(protocol: number, ports: number, bytes: Uint8Array, transport: number): number {
