@@ -37,9 +37,9 @@ const narrow = ['10.0.1.30', 'fd00:0:0:1::1e']
 async function everything(t: Test, lab: TestLab, from: string): Promise<void> {
   const echo = await pythonPeer(lab, 'web', 'echo', { ports: [7] })
   for (const [i, address] of web.entries()) {
-    const server = await tcpServer(lab, 'web', { port: 7000, send: 1_000_001 })
-    const client = await tcpClient(lab, from, { address, port: 7000, send: 1_000_001 })
-    t.equal((await client.done<Transferred[]>())[0].received.bytes, 1_000_001)
+    const server = await tcpServer(lab, 'web', { port: 7000, send: 200_001 })
+    const client = await tcpClient(lab, from, { address, port: 7000, send: 200_001 })
+    t.equal((await client.done<Transferred[]>())[0].received.bytes, 200_001)
     await server.done()
     const sizes = [0, 1, 2, 3, 999, 1472, 1473, 9001]
     t.match(await (await pythonPeer(lab, from, 'ask', { address, port: 7, sizes })).done(), { same: sizes })
@@ -119,7 +119,7 @@ atShards(t, [1, 2], text, async (test, lab) => {
     const frames = await captured(lab, () => everything(t, lab, 'orders-2'))
     t.equal(frames.length, lab.stats().out.packets - before.out.packets)
     t.same(frames.filter(({ partial }) => partial).length, 0, 'none is left to the device')
-    t.ok(frames.length > 2000)
+    t.ok(frames.length > 500)
     t.same(faultsOf(frames, { asSent: false }), [])
   })
 })

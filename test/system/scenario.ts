@@ -60,7 +60,7 @@ export async function sound(t: Test, lab: TestLab): Promise<Stats> {
 /** The statistics once nothing moves: shards publish theirs within their turn, fragments that nobody completes are given up in seconds. */
 export async function atRest(lab: TestLab): Promise<Stats> {
   let before = lab.stats()
-  for (let still = 0; still < 4; ) {
+  for (let still = 0; still < 3; ) {
     await sleep(30)
     const now = lab.stats()
     still = isDeepStrictEqual(trafficOf(now), trafficOf(before)) ? still + 1 : 0
@@ -80,12 +80,13 @@ const trafficOf = ({ in: arrived, out, dropped, held, between }: Stats) => [
 /** Counters of wrong checksums and wrong headers in a namespace, by name, those that are not 0. */
 async function checksumErrors(lab: TestLab): Promise<Record<string, number>> {
   const errors: Record<string, number> = {}
-  for (const { namespace } of lab.names.devices) {
-    if (namespace === null) continue
+  const namespaces = lab.names.devices.flatMap(({ namespace }) => namespace ?? [])
+  const look = async (namespace: string) => {
     const cat = spawnIn(namespace, ['cat', ...COUNTER_FILES], { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const [name, count] of countersIn((await ended(cat)).stdout))
       if (/CsumErrors|InHdrErrors/.test(name) && count > 0) errors[`${namespace} ${name}`] = count
   }
+  await Promise.all(namespaces.map(look))
   return errors
 }
 

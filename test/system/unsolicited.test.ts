@@ -50,17 +50,18 @@ atShards(t, [1, 2], text, async (test, lab) => {
     await test(`knocking at the ENI, IPv${family}`, async t => {
       const before = { dropped: unsolicited(lab), web: await received(lab, 'web') }
       const inside = await received(lab, 'orders-1')
-      for (const protocol of ['tcp', 'udp']) {
-        const ports = [22, 80, 5000, 65535]
-        const knock = await pythonPeer(lab, 'web', 'knock', { address: addresses[family], ports, protocol })
+      const ports = [22, 80, 5000, 65535]
+      const ping = lab.exec('web', 'ping', '-n', '-c', '1', '-W', '1', addresses[family])
+      const knocks = ['tcp', 'udp'].map(protocol =>
+        pythonPeer(lab, 'web', 'knock', { address: addresses[family], ports, protocol }),
+      )
+      for (const knock of await Promise.all(knocks))
         t.same(
           Object.values(await knock.done<Record<string, string>>()),
           ports.map(() => 'silence'),
-          protocol,
         )
-      }
-      t.ok(unsolicited(lab) - before.dropped >= 8, 'each is counted')
-      const echo = await lab.exec('web', 'ping', '-n', '-c', '1', '-W', '1', addresses[family])
+      const echo = await ping
+      t.ok(unsolicited(lab) - before.dropped >= 9, 'each is counted')
       t.match(echo, { status: 1, stdout: /\b0 received/ })
       t.notMatch(echo.stdout, /unreachable|prohibited|filtered/i)
       t.equal(await received(lab, 'web'), before.web, 'not a packet came back')
@@ -131,6 +132,8 @@ atShards(t, [1, 2], text, async (test, lab) => {
       { from: 'db', to: 'orders-1', unsolicited: true, ipv6, flags: ['syn', 'ack'] },
     ],
   ]
+  // What is decided does not depend on who decides: once is enough, and better where packets have to find their shard.
+  if (lab.stats().shards.length === 1) return
   await test('what a probe says, and what is counted, is what becomes of a packet', async t => {
     for (const [expected, ...packets] of probes)
       for (const options of packets) {
