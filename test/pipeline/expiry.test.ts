@@ -190,7 +190,7 @@ for (const family of families) {
     send: [
       ...into('tcpEstablished', family),
       ...Array.from({ length: 16 }, (_, code) =>
-        from('web', (net: Net) => error(last(net, 'web'), { code, mtu: 1400 })),
+        from('web', (net: Net) => error(last(net, 'web'), { code, rest: 1400 })),
       ),
       answer('web', { flags: 'PA', payload: 'still here', sequence: 5001, acknowledgment: 100 }),
     ],

@@ -136,17 +136,31 @@ export function reply(frame: Uint8Array, of: Reply = {}): Uint8Array {
     : build.icmp6({ ...ends, type: 129, ...echo, ...of })
 }
 
-/** An ICMP error about a packet, by a router or by the packet's destination itself. */
-export function error(
-  frame: Uint8Array,
-  of: { by?: string; type?: number; code?: number; mtu?: number; quoted?: number } = {},
-): Uint8Array {
+/** How an error differs from an unreachable port, told by the packet's destination. */
+export interface ErrorOf {
+  /** Who sends it. */
+  readonly by?: string
+  readonly type?: number
+  readonly code?: number
+  /** The second word of its header: the MTU, or a pointer. */
+  readonly rest?: number
+  /** Bytes that are quoted. */
+  readonly quoted?: number
+  readonly hops?: number
+}
+
+/** An ICMP error about a packet. */
+export function error(frame: Uint8Array, of: ErrorOf = {}): Uint8Array {
   const { family, source, destination } = read(frame)
-  const { by = destination, type = family === 4 ? 3 : 1, code = family === 4 ? 3 : 4, mtu = 0 } = of
+  const {
+    by = destination,
+    type = family === 4 ? 3 : 1,
+    code = family === 4 ? 3 : 4,
+    rest = 0,
+    hops = 64,
+  } = of
   const payload = frame.slice(0, of.quoted ?? (family === 4 ? 548 : 1232))
-  const rest = { identifier: mtu >>> 16, sequence: mtu & 0xffff }
-  const ends = { source: by, destination: source }
-  return family === 4
-    ? build.icmp4({ ...ends, type, code, ...rest, payload })
-    : build.icmp6({ ...ends, type, code, ...rest, payload })
+  const header = { type, code, identifier: rest >>> 16, sequence: rest & 0xffff, payload }
+  const ends = { source: by, destination: source, ttl: hops, hops }
+  return family === 4 ? build.icmp4({ ...ends, ...header }) : build.icmp6({ ...ends, ...header })
 }
