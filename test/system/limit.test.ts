@@ -92,7 +92,17 @@ atShards(t, [2], text, async (test, lab) => {
       const after = lab.stats()
       t.equal(after.flows.admitted - before.flows.admitted, LIMIT, 'none of them was admitted a second time')
       t.equal(after.flows.ended, before.flows.ended)
+
+      // Once, when the flows of both families are there.
+      if (family === 'ipv6') {
+        await lab.kill()
+        await lab.up()
+        for (const peer of flows) peer.again()
+        t.same(await answers(flows), { answered: LIMIT, ...well }, 'also after kill -9')
+        t.equal(lab.stats().flows.admitted, after.flows.admitted)
+        t.equal(lab.stats().flows.live, 2 * LIMIT)
+      }
       for (const peer of [...flows, oneMore, echo]) peer.finish()
-      t.equal((await echo.done<{ echoed: number }>()).echoed, 2 * LIMIT)
+      t.equal((await echo.done<{ echoed: number }>()).echoed, (family === 'ipv6' ? 3 : 2) * LIMIT)
     })
 })

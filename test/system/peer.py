@@ -71,9 +71,12 @@ def echo(options):
 
 
 def ask(options):
-    """Sends a datagram of each size, one after the other, and waits for it to come back. Says which came back as they were."""
+    """
+    Sends a datagram of each size, one after the other, and waits for it to come back; `from`: from this port. Says which came back
+    as they were.
+    """
     target = (options['address'], options['port'])
-    sock = udp('::' if ':' in target[0] else '0.0.0.0')
+    sock = udp('::' if ':' in target[0] else '0.0.0.0', options.get('from', 0))
     sock.connect(target)
     sock.settimeout(options.get('patience', 10))
     say(ready=True)
