@@ -66,7 +66,8 @@ export function loadSetup(file: string, { prefix, numbers }: SetupOptions = {}):
 
 function settingsOf({ shards: wanted, io, hugePages, pin, flowsPerShard }: DaemonConfig): Settings {
   const processors = affinity()
-  const shards = wanted === 'auto' ? Math.min(processors.length, MAX_SHARDS) : wanted
+  // One processor is left to those who send and receive: a shard that spins beside them costs more than it carries.
+  const shards = wanted === 'auto' ? Math.min(Math.max(processors.length - 1, 1), MAX_SHARDS) : wanted
   const list = pin === true ? processors : pin === false ? [] : pin
   const absent = list.find(cpu => !processors.includes(cpu))
   if (absent !== undefined)
