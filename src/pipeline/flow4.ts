@@ -43,6 +43,8 @@ import { type Passage, scopeOf } from './passage.ts'
 export const TTL_DELTA = 0xfffe
 /** The DF bit in the second word of a header. */
 export const DONT_FRAGMENT = 0x40 << 16
+/** DF, and all that says that a packet is a fragment, in the same word. Only where DF alone is set a datagram is atomic (RFC 6864 section 4). */
+const ATOMIC = 0xff7f0000 | 0
 /* What `#obstacle` answers where there is none, or one that cutting the packet removes. */
 const PASS = 0
 const CUT = 1
@@ -238,7 +240,7 @@ export class Flow4 {
       if (outward) {
         delta += hot[h + LEASE] >>> 16
         words[w + 3] = hot[h + TRANSLATED]
-        if ((words[w + 1] & DONT_FRAGMENT) === 0) delta += this.#renumber(w, true)
+        if ((words[w + 1] & ATOMIC) !== DONT_FRAGMENT) delta += this.#renumber(w, true)
       } else {
         delta += (hot[h + LEASE] >>> 16) ^ 0xffff
         words[w + 4] = hot[h + A]
@@ -312,7 +314,7 @@ export class Flow4 {
     const address = hot[h + LEASE] >>> 16
     if (outward) {
       this.#words[w + 3] = hot[h + TRANSLATED]
-      this.#hop(w, (this.#words[w + 1] & DONT_FRAGMENT) !== 0 ? address : address + this.#renumber(w, false))
+      this.#hop(w, address + this.#renumber(w, false))
     } else {
       this.#words[w + 4] = hot[h + A]
       this.#hop(w, address ^ 0xffff)
@@ -320,7 +322,7 @@ export class Flow4 {
   }
 
   /**
-   * Gives a datagram that may be fragmented an identification of the ENI's own: hosts behind one address may choose the same (RFC 6864
+   * Gives a datagram that is or may be fragmented an identification of the ENI's own: hosts behind one address may choose the same (RFC 6864
    * section 5.3).
    * @param next false for a later fragment of the same datagram
    * @returns the delta of the header's sum

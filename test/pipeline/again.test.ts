@@ -112,7 +112,7 @@ for (const family of families) {
     given: small,
     send: [
       ...established(family),
-      net => {
+      (net, t) => {
         const old = net.device('web')
         net.apply(moved)
         t.not(net.device('web'), old)
@@ -131,7 +131,7 @@ for (const family of families) {
     send: [
       ...established(family),
       apply(small.replace('securityGroups: [fn], environments', 'securityGroups: [db], environments')),
-      net => void t.equal(net.flows, 0, 'its flows ended with it'),
+      (net, t) => void t.equal(net.flows, 0, 'its flows ended with it'),
       data(family),
       from('orders-1', udp(toWeb)),
       answer('web'),
@@ -179,7 +179,7 @@ for (const family of families) {
   t.test(`${name}: a function that is not active any more: its flows end at their next packet`, async t => {
     for (const direction of ['out', 'in']) {
       const net = new Net(small)
-      for (const step of established(family)) step(net)
+      for (const step of established(family)) step(net, t)
       const { environments } = net.plan
       const generation = net.plan.generation + 1
       net.swap({
@@ -187,7 +187,7 @@ for (const family of families) {
         generation,
         environments: { ...environments, active: environments.active.map(() => 0) },
       })
-      if (direction === 'out') data(family)(net)
+      if (direction === 'out') data(family)(net, t)
       else net.send('web', reply(last(net, 'web')))
       t.same(net.drops(), { 'function-inactive': 1 }, direction)
       t.equal(net.flows, 0)
@@ -197,14 +197,14 @@ for (const family of families) {
 
   t.test(`${name}: an ENI that has another address now: what was leased on the old one is over`, async t => {
     const net = new Net(small)
-    for (const step of established(family)) step(net)
+    for (const step of established(family)) step(net, t)
     const { enis, generation } = net.plan
     const { slot } = net.eni('orders')
     const [address4, address6] = [enis.address4.slice(), enis.address6.slice()]
     address4[slot] ^= 1 << 24
     address6[slot * 4 + 3] ^= 1 << 24
     net.swap({ ...net.plan, generation: generation + 1, enis: { ...enis, address4, address6 } })
-    data(family)(net)
+    data(family)(net, t)
     t.same(net.drops(), { 'plan-changed': 1 })
     t.equal(net.flows, 0)
     sound(t, net)

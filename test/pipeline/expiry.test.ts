@@ -69,7 +69,7 @@ for (const family of families)
         async t => {
           const seconds = documented[profile][timeout]
           const net = new Net(labOf({ daemon: `profile: ${profile}` }))
-          for (const step of into(timeout, family)) step(net)
+          for (const step of into(timeout, family)) step(net, t)
           const { lru } = net.shards[0].pipeline.core
           t.equal(lru.counts.filter(count => count > 0).length, 1)
           t.equal(lru.counts.findIndex(count => count > 0) % 8, timeoutKeys[timeout], 'it is in its class')
@@ -84,7 +84,7 @@ for (const family of families)
 
 scenario('a file may set the time of a class', {
   given: labOf({ daemon: 'timeouts: { udpOneway: 7 }' }),
-  send: [...into('udpOneway', ipv4), wait(7), net => void t.equal(net.flows, 1), wait(2)],
+  send: [...into('udpOneway', ipv4), wait(7), (net, t) => void t.equal(net.flows, 1), wait(2)],
   expect: { delivered: { web: 1 }, flows: 0 },
 })
 
@@ -178,7 +178,7 @@ for (const family of families) {
     send: [
       tail,
       ...[1, 2, 3].flatMap(() => [wait(95), from('web', (net: Net) => error(last(net, 'web')))]),
-      net => void t.equal(net.flows, 1),
+      (net, t) => void t.equal(net.flows, 1),
       wait(17),
       from('web', net => error(last(net, 'web'))),
     ],

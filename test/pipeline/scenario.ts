@@ -16,7 +16,7 @@ import { audit } from './audit.ts'
 import { type Arrival, Net, type NetOptions, type SendOptions } from './net.ts'
 import { type Reply, reply } from './packets.ts'
 
-export type Step = (net: Net) => void
+export type Step = (net: Net, t: Test) => void
 
 /** A frame sent by a host or an environment. */
 export const from =
@@ -27,8 +27,8 @@ export const from =
 
 /** The same frame, many times. */
 export const times = (count: number, step: Step): Step => {
-  return net => {
-    for (let i = 0; i < count; i++) step(net)
+  return (net, t) => {
+    for (let i = 0; i < count; i++) step(net, t)
   }
 }
 
@@ -90,7 +90,7 @@ export function sound(t: Test, net: Net): void {
 export function scenario(name: string, { given, send, expect, look, ...options }: Scenario): void {
   t.test(name, async t => {
     const net = new Net(given, options)
-    for (const step of send) step(net)
+    for (const step of send) step(net, t)
     t.same(counted(net.arrivals), expect.delivered ?? {}, 'delivered')
     t.same(net.drops(), expect.drops ?? {}, 'drops')
     if (expect.flows !== undefined) t.equal(net.flows, expect.flows, 'flows')
