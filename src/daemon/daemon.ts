@@ -13,7 +13,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { lockFile } from '../io/mapping.ts'
 import { closeDescriptor, SystemCallError } from '../io/native.ts'
 import { eventfd, signalEvent } from '../io/thread.ts'
+import { regionSections } from '../pipeline/core.ts'
 import type { Seen, WatchMatch } from '../shard/messages.ts'
+import { ENI_BYTES } from '../tables/ports.ts'
+import { regionBytes } from '../tables/region.ts'
+import { RING_MEMORY } from '../tables/ring.ts'
+import { EniKind, type Plan } from '../vpc/plan.ts'
 import {
   type Attachment,
   checkAttachment,
@@ -76,6 +81,12 @@ interface Live {
   readonly attachment: Attachment
   readonly descriptors: readonly number[]
   readonly owned: OwnedDevice
+}
+
+/** Bytes of the regions when every page of them is in use. Pages come as they are touched: one that cannot is a fault in the loop. */
+function roomFor(shards: number, flows: number, { enis }: Plan): number {
+  const translating = enis.kind.reduce((sum, kind) => sum + Number(kind === EniKind.Hyperplane), 0)
+  return shards * (regionBytes(regionSections(flows)) + (shards - 1) * RING_MEMORY) + translating * ENI_BYTES
 }
 
 export class Daemon {
@@ -184,6 +195,7 @@ export class Daemon {
       await parallel(departed, removeDevice)
       this.#save(this.#owned())
       this.#steering.follow(plan)
+      directory.requireRoom(roomFor(settings.shards, settings.flows, plan))
       for (let shard = 0; shard < settings.shards; shard++) this.#events.push(eventfd())
       this.#shards = new Shards(
         {

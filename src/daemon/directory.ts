@@ -22,6 +22,7 @@ import {
   readlinkSync,
   rmSync,
   statfsSync,
+  statSync,
   symlinkSync,
 } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
@@ -104,6 +105,23 @@ export class RunDirectory {
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
     }
+  }
+
+  /**
+   * Checks that the regions' file system has room.
+   * @param bytes that the regions have when every page of them is in use
+   * @throws Failure where what is free, and what the regions have already, is less
+   */
+  requireRoom(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.regions)
+    const present = readdirSync(this.regions).map(file => statSync(join(this.regions, file)).blocks * 512)
+    const free = bavail * bsize + present.reduce((sum, size) => sum + size, 0)
+    if (free >= bytes) return
+    const megabytes = (size: number) => Math.ceil(size / 2 ** 20)
+    throw new Failure(
+      `${this.regions} has ${megabytes(free)} MiB for regions that may grow to ${megabytes(bytes)} MiB.`,
+      'Make room there, or lower daemon.flowsPerShard.',
+    )
   }
 
   /** Removes the directory with its regions. No daemon may run on it. */

@@ -79,7 +79,7 @@ export class Shard {
     this.#values = this.#pipeline.core.counters.values
     this.#drops = this.#pipeline.core.counters.drops
     this.#watches = new Watches(slab, seen => this.#say(seen))
-    this.#openEnis(start.plan, true)
+    this.#openEnis(start.plan)
     this.#pipeline.core.recover()
     this.#io = openIo(start, slab, wake)
     for (const { device, descriptor } of start.devices) this.#io.attach(device, descriptor)
@@ -170,7 +170,7 @@ export class Shard {
     const { core } = this.#pipeline
     switch (message.type) {
       case 'plan':
-        this.#openEnis(message.plan, false)
+        this.#openEnis(message.plan)
         core.swap(message.plan)
         this.#closeEnis(message.plan)
         this.#say({ type: 'applied', generation: message.plan.generation })
@@ -197,12 +197,12 @@ export class Shard {
     }
   }
 
-  /** Maps the ports of the plan's hyperplane ENIs that are not mapped yet. */
-  #openEnis(plan: Plan, forget: boolean): void {
+  /** Maps the ports of the plan's hyperplane ENIs that are not mapped yet. What an earlier life or an earlier ENI left there is forgotten. */
+  #openEnis(plan: Plan): void {
     for (const [eni, kind] of plan.enis.kind.entries()) {
       if (kind !== EniKind.Hyperplane || this.#enis.has(eni)) continue
       const ports = this.#files.openEni(eni)
-      if (forget) ports.forget()
+      ports.forget()
       this.#pipeline.core.leases.setPorts(eni, ports)
       this.#enis.add(eni)
     }
