@@ -30,8 +30,13 @@ export const SEEN_TICKS = 100
 const EXPIRE_ENIS = 32
 /** Flows that one call of `expire` ends at most, so that a burst is never kept waiting for long. */
 const EXPIRE_FLOWS = 256
-/** Flows at the head of a list that are asked whether they were answered. */
+/** Flows at the head of a list that are looked at. */
 const RECLAIM_LOOK = 16
+
+/** Classes whose flows are over, in the order in which they give way. */
+const OVER = [TimeoutClass.TcpClosed, TimeoutClass.TcpClosing] as const
+/** Classes whose flows give way where nobody has answered them. */
+const OPENING = [TimeoutClass.TcpOpening, TimeoutClass.UdpOneway, TimeoutClass.Icmp] as const
 
 const STATE_CLASS_SHIFT = 8
 
@@ -150,21 +155,23 @@ export class Conntrack {
 
   /**
    * Ends one flow of this ENI that may give way, if there is one.
+   * @param rival a flow that needs a port: what gives way then is one that holds the port it could have
    * @returns false where every flow is live: the new one must be refused
    */
-  reclaim(eni: number, now: number): boolean {
+  reclaim(eni: number, now: number, rival: FlowId = NO_FLOW): boolean {
     for (let timeoutClass = 0; timeoutClass < TIMEOUT_CLASSES; timeoutClass++) {
-      const id = this.#lru.oldest(eni, timeoutClass)
+      const id = this.#oldest(eni, timeoutClass as TimeoutClass, rival)
       if (id !== NO_FLOW && this.expired(id, now)) return this.#giveWay(id)
     }
-    const closed = this.#lru.oldest(eni, TimeoutClass.TcpClosed)
-    if (closed !== NO_FLOW) return this.#giveWay(closed)
-    const closing = this.#lru.oldest(eni, TimeoutClass.TcpClosing)
-    if (closing !== NO_FLOW) return this.#giveWay(closing)
-    return (
-      this.#reclaimUnanswered(eni, TimeoutClass.TcpOpening, now) ||
-      this.#reclaimUnanswered(eni, TimeoutClass.UdpOneway, now)
-    )
+    for (const timeoutClass of OVER) {
+      const id = this.#oldest(eni, timeoutClass, rival)
+      if (id !== NO_FLOW) return this.#giveWay(id)
+    }
+    for (const timeoutClass of OPENING) {
+      const id = this.#oldest(eni, timeoutClass, rival, now)
+      if (id !== NO_FLOW) return this.#giveWay(id)
+    }
+    return false
   }
 
   /** As `reclaim`, from any ENI: for a full flow table. */
@@ -180,17 +187,23 @@ export class Conntrack {
     return false
   }
 
-  /** A flow that nobody answered for a second or more is a scan's or a dead host's; a younger one may only wait for its answer. */
-  #reclaimUnanswered(eni: number, timeoutClass: number, now: number): boolean {
+  /**
+   * The oldest flow of a list, out of the first few, that is in a rival's way.
+   * @param now given where only one will do that nobody has answered, for a second or more: it is a scan's, or a dead host's, and a younger
+   * one may only wait for its answer
+   */
+  #oldest(eni: number, timeoutClass: TimeoutClass, rival: FlowId, now?: number): FlowId {
     const { hot, next } = this.#flows
     let id = this.#lru.oldest(eni, timeoutClass)
     for (let look = 0; look < RECLAIM_LOOK && id !== NO_FLOW; look++) {
       const at = id * HOT_WORDS
-      if ((hot[at + STATE] & FLAG_ANSWERED) === 0 && ((now - hot[at + SEEN]) | 0) >= SEEN_TICKS)
-        return this.#giveWay(id)
+      const idle =
+        now === undefined ||
+        ((hot[at + STATE] & FLAG_ANSWERED) === 0 && ((now - hot[at + SEEN]) | 0) >= SEEN_TICKS)
+      if (idle && (rival === NO_FLOW || this.#leases.rivals(id, rival))) return id
       id = (next[id] - 1) as FlowId
     }
-    return false
+    return NO_FLOW
   }
 
   #giveWay(id: FlowId): boolean {

@@ -4,8 +4,8 @@
  * A free port is taken as long as there is one, the one that rested longest first. When there is none left, a port that this shard's flows hold is
  * leased once more, provided that no flow on it has the same remote end point (RFC 7857 section 3; AWS counts connections per unique
  * destination): the flows of a port are chained through their records, and the remote end point tells a reply's flow. Every port of this
- * shard is tried before a lease is refused; a refusal is remembered for the remote end point until the ENI gets a port back, so that a
- * function that hammers a full ENI costs no scan a packet.
+ * shard is tried before a lease is refused; a refusal is remembered for the remote end point until another of the ENI's ports is taken or
+ * given back, so that a function that hammers a full ENI costs no scan a packet.
  */
 
 import {
@@ -38,7 +38,7 @@ import { Protocol } from '../wire/protocol.ts'
 
 /** Refusals that are remembered; a newer one takes an older one's place. */
 const REFUSALS = 256
-/** Words a refusal: ENI and space, remote port, remote address, the ENI's count of ports given back. */
+/** Words a refusal: ENI and space, remote port, remote address, the ENI's count of changes. */
 const REFUSAL_WORDS = 7
 
 /** The space of an ENI's ports that a protocol uses, for IPv4; the same + 3 for IPv6. */
@@ -53,8 +53,8 @@ export class Leases {
   readonly #shard: number
   /** By ENI slot; undefined where the ENI has no ports here. */
   readonly #ports: (EniPorts | undefined)[] = []
-  /** By ENI slot: ports given back since the start. */
-  readonly #given = new Int32Array(ENI_SLOTS)
+  /** By ENI slot: how often a flow has come to a free port or left its port, since the start. */
+  readonly #changes = new Int32Array(ENI_SLOTS)
   readonly #refusals = new Int32Array(REFUSALS * REFUSAL_WORDS)
   /** Where the next search for a port to share begins. */
   #cursor = FIRST_PORT
@@ -98,6 +98,7 @@ export class Leases {
       ports.set(space, port, id)
       flows.cold[id * COLD_WORDS + NEXT_ON_PORT] = 0
       this.#write(id, port)
+      this.#renew(eni, space, id)
       return port
     }
     return this.#share(eni, ports, space, id)
@@ -112,18 +113,20 @@ export class Leases {
     const port = swap16(hot[id * HOT_WORDS + LEASE] & 0xffff)
     const next = cold[id * COLD_WORDS + NEXT_ON_PORT]
     let before = (ports.entry(space, port) & 0xffffff) - 1
+    if (before === id && next === 0) {
+      ports.give(space, port)
+      this.#changes[eni]++
+      return
+    }
+    // Others stay on the port, which then is no free one: by two, which no refusal outlives.
+    this.#changes[eni] += 2
     if (before === id) {
-      if (next !== 0) ports.set(space, port, next - 1)
-      else {
-        ports.give(space, port)
-        this.#given[eni]++
-      }
+      ports.set(space, port, next - 1)
       return
     }
     while (before !== NO_FLOW && cold[before * COLD_WORDS + NEXT_ON_PORT] !== id + 1)
       before = cold[before * COLD_WORDS + NEXT_ON_PORT] - 1
     if (before !== NO_FLOW) cold[before * COLD_WORDS + NEXT_ON_PORT] = next
-    this.#given[eni]++
   }
 
   /**
@@ -142,7 +145,13 @@ export class Leases {
     return true
   }
 
-  /** Whether two flows have the same remote end point. */
+  /** Whether a flow's end would leave its port to another: they are of one protocol and have the same remote end point. */
+  rivals(x: FlowId, y: FlowId): boolean {
+    const { hot } = this.#flows
+    return spaceOf(hot[x * HOT_WORDS + TAG]) === spaceOf(hot[y * HOT_WORDS + TAG]) && this.#sameRemote(x, y)
+  }
+
+  /** Whether two flows of one space have the same remote end point. */
   #sameRemote(x: number, y: number): boolean {
     const { hot, address6 } = this.#flows
     const p = x * HOT_WORDS
@@ -187,18 +196,33 @@ export class Leases {
     this.#flows.hot[at] = (this.#flows.hot[at] & 0xffff0000) | swap16(port)
   }
 
+  /**
+   * A flow took a free port. Where its remote end point was refused right before a port was given back, this was that port, and all of them
+   * serve the remote end point once more: the refusal holds.
+   */
+  #renew(eni: number, space: number, id: FlowId): void {
+    const at = this.#refusalAt(eni, space, id)
+    const renews = this.#isRefusal(at, eni, space, id) && this.#refusals[at + 6] + 1 === this.#changes[eni]
+    this.#changes[eni]++
+    if (renews) this.#refusals[at + 6] = this.#changes[eni]
+  }
+
   /** Where a refusal of this remote end point is remembered; -1 when it is, and still holds. */
   #refusalOf(eni: number, space: number, id: FlowId): number {
+    const at = this.#refusalAt(eni, space, id)
+    return this.#isRefusal(at, eni, space, id) && this.#refusals[at + 6] === this.#changes[eni] ? -1 : at
+  }
+
+  /** Whether the refusal that is remembered there is one of this remote end point. */
+  #isRefusal(at: number, eni: number, space: number, id: FlowId): boolean {
     const { hot, address6 } = this.#flows
     const refusals = this.#refusals
-    const remotePort = hot[id * HOT_WORDS + PORTS] >>> 16
-    const at = this.#refusalAt(eni, space, id)
-    if (refusals[at] !== ((eni << 3) | space) + 1 || refusals[at + 1] !== remotePort) return at
-    if (refusals[at + 6] !== this.#given[eni]) return at
-    if (space < 3) return refusals[at + 2] === hot[id * HOT_WORDS + B] ? -1 : at
+    if (refusals[at] !== ((eni << 3) | space) + 1) return false
+    if (refusals[at + 1] !== hot[id * HOT_WORDS + PORTS] >>> 16) return false
+    if (space < 3) return refusals[at + 2] === hot[id * HOT_WORDS + B]
     const six = id * ADDRESS6_WORDS + 4
-    for (let i = 0; i < 4; i++) if (refusals[at + 2 + i] !== address6[six + i]) return at
-    return -1
+    for (let i = 0; i < 4; i++) if (refusals[at + 2 + i] !== address6[six + i]) return false
+    return true
   }
 
   #refusalAt(eni: number, space: number, id: FlowId): number {
@@ -217,6 +241,6 @@ export class Leases {
     refusals[at + 1] = hot[id * HOT_WORDS + PORTS] >>> 16
     refusals[at + 2] = hot[id * HOT_WORDS + B]
     if (space >= 3) for (let i = 0; i < 4; i++) refusals[at + 2 + i] = address6[id * ADDRESS6_WORDS + 4 + i]
-    refusals[at + 6] = this.#given[eni]
+    refusals[at + 6] = this.#changes[eni]
   }
 }

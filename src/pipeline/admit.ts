@@ -122,7 +122,7 @@ export class Admission {
     hot[h + PORTS] = ports
     hot[h + TAG] = tag
     hot[h + TRANSLATED] = plan.enis.address4[eni]
-    const port4 = core.leases.lease(eni, id)
+    const port4 = this.#lease(eni, id)
     if (port4 === NO_PORT) {
       this.#undo(id, eni, 0)
       return this.#exhausted4(slot, length, device, Drop.PortsExhausted)
@@ -204,7 +204,7 @@ export class Admission {
       address6[id * ADDRESS6_WORDS + 4 + i] = words[w + DESTINATION6 + i]
       addresses = addSums(addresses, delta32(source, plan.enis.address6[eni * 4 + i]))
     }
-    const leased = core.leases.lease(eni, id)
+    const leased = this.#lease(eni, id)
     if (leased === NO_PORT) {
       this.#undo(id, eni, 1)
       return this.#exhausted6(slot, length, device, Drop.PortsExhausted)
@@ -345,6 +345,13 @@ export class Admission {
     const id = core.flows.allocate()
     core.flows.cold[id * COLD_WORDS + ENI] = eni
     return id
+  }
+
+  /** A port for the flow; where every port serves its remote end point, one that a flow gives up that is over. */
+  #lease(eni: number, id: FlowId): number {
+    const { leases, conntrack, now } = this.#core
+    const port = leases.lease(eni, id)
+    return port === NO_PORT && conntrack.reclaim(eni, now, id) ? leases.lease(eni, id) : port
   }
 
   #undo(id: FlowId, eni: number, family: number): void {

@@ -10,8 +10,8 @@
  */
 import type { FlowId, FlowTable } from './flows.ts'
 
-/** ENIs a region has lists for: the largest ENI slot + 1. */
-export const ENI_SLOTS = 4096
+/** ENIs a region has lists for: as many as a record can number. What no ENI uses costs no memory. */
+export const ENI_SLOTS = 65536
 /** Lists an ENI; the timeout classes are fewer. */
 export const CLASSES = 8
 const LIST_WORDS = 2

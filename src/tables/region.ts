@@ -7,7 +7,7 @@
  */
 const MAGIC = 0x6e32_7630 | 0 // "0v2n"
 /** Grows with every change of any layout in a region. */
-export const LAYOUT_VERSION = 2
+export const LAYOUT_VERSION = 3
 const PAGE = 4096
 
 const WORD_MAGIC = 0
