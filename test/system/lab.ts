@@ -40,6 +40,9 @@ export interface Ended {
 
 let labs = 0
 
+// A signal ends a process without its `exit`, which is where labs go that are still up then.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => process.exit(1))
+
 /** A lab of a test. */
 export class TestLab {
   /** Before the name of every namespace. */
@@ -87,6 +90,7 @@ export class TestLab {
     for (const child of this.#children) child.kill('SIGKILL')
     if (readLabState(this.directory.lab) !== null)
       spawnSync(process.execPath, [PROGRAM, 'lab', 'down', '--run-dir', this.directory.path])
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   get names(): PlanNames {
