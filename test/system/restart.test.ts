@@ -94,21 +94,14 @@ atShards(t, [1, 2], text, async (test, lab) => {
     const transfers = await underWay(lab)
     const before = constant(lab.flows())
     t.equal(before.length, 2, 'two connections are established')
+    await pythonPeer(lab, 'orders-1', 'fragment', { address: '10.0.1.20' })
+    await until('a fragment waits for the others', () => lab.stats().held === 1)
     await lab.kill()
     t.same(constant(await listed(lab)), before, 'their flows are listed though no daemon runs')
     await lab.up()
     t.same(constant(lab.flows()), before, 'and are the same when one runs again')
+    t.ok((lab.stats().drops.restart ?? 0) >= 1, 'the fragment that was held is counted')
     await arrives(t, transfers)
-  })
-
-  await test('what was held when the daemon died is counted when it lives again', async t => {
-    const before = lab.stats().drops.restart ?? 0
-    await pythonPeer(lab, 'orders-1', 'fragment', { address: '10.0.1.20' })
-    await until('a fragment waits for the others', () => lab.stats().held === 1)
-    await lab.kill()
-    await lab.up()
-    t.equal(lab.stats().held, 0)
-    t.equal((lab.stats().drops.restart ?? 0) - before, 1)
   })
 
   await test('SIGTERM in the middle of two transfers', async t => {
