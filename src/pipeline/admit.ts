@@ -12,6 +12,7 @@
 import { begin } from '../nat/tcp.ts'
 import { TimeoutClass } from '../nat/timeouts.ts'
 import { ABSENT } from '../tables/addresses.ts'
+import { Counter } from '../tables/counters.ts'
 import { Drop } from '../tables/drops.ts'
 import {
   A,
@@ -28,6 +29,7 @@ import {
   GENERATION,
   HOT_WORDS,
   LEASE,
+  NEXT_ON_PORT,
   OUT,
   PACKETS_IN,
   PACKETS_OUT,
@@ -349,9 +351,12 @@ export class Admission {
 
   /** A port for the flow; where every port serves its remote end point, one that a flow gives up that is over. */
   #lease(eni: number, id: FlowId): number {
-    const { leases, conntrack, now } = this.#core
-    const port = leases.lease(eni, id)
-    return port === NO_PORT && conntrack.reclaim(eni, now, id) ? leases.lease(eni, id) : port
+    const { leases, conntrack, counters, flows, now } = this.#core
+    let port = leases.lease(eni, id)
+    if (port === NO_PORT && conntrack.reclaim(eni, now, id)) port = leases.lease(eni, id)
+    if (port !== NO_PORT && flows.cold[id * COLD_WORDS + NEXT_ON_PORT] !== 0)
+      counters.values[Counter.PortsShared]++
+    return port
   }
 
   #undo(id: FlowId, eni: number, family: number): void {
