@@ -185,8 +185,12 @@ export class Net {
     }
   }
 
-  /** Kills the shards and starts them again on the same regions. What was held or on its way is lost, and the counts here begin anew. */
-  restart(): void {
+  /**
+   * Kills the shards and starts them again on the same regions. What was held or on its way is lost, and the counts here begin anew.
+   * @param config the file that is read then, where it is another one
+   */
+  restart(config?: string): void {
+    if (config !== undefined) ({ plan: this.plan, names: this.names } = this.#compile(config))
     this.#handed = []
     for (const [shard, { memory }] of this.shards.entries()) {
       const member = this.#start(shard, memory)
