@@ -50,6 +50,7 @@ export class Classifier {
   readonly tag = new Int32Array(BURST)
   readonly ports = new Int32Array(BURST)
   readonly eni = new Int32Array(BURST)
+  readonly #records = new Int32Array(BURST)
   /** What `touch` loaded, so that the loads are not optimised away. */
   touched = 0
   /* The ENI that the last frame from a host was for: replies come in trains. */
@@ -86,20 +87,34 @@ export class Classifier {
     }
   }
 
-  /** Loads index slots, then the records they and the port tables name: with many flows, misses that overlap. */
+  /**
+   * Loads index slots, then the records they and the port tables name: with many flows, misses that overlap. Three loops, each as
+   * short as can be, since the processor has as many loads under way as fit into its window.
+   */
   touch(count: number): void {
     const { index, indexMask, hot } = this.#core.flows
+    const { hash: hashes, kind: kinds } = this
+    const records = this.#records
     let touched = 0
-    for (let i = 0; i < count; i++) touched ^= index[this.hash[i] & indexMask]
+    for (let i = 0; i < count; i++) touched ^= index[hashes[i] & indexMask]
     for (let i = 0; i < count; i++) {
-      const kind = this.kind[i]
-      if (kind === Kind.Slow) continue
-      const replies = kind === Kind.DatagramIn || kind === Kind.Inward4 || kind === Kind.Inward6
-      const entry = replies ? this.hash[i] : index[this.hash[i] & indexMask]
-      const record = entry & 0xffffff
-      if (record !== 0 && record <= this.#core.flows.capacity)
-        touched ^= hot[(record - 1) * HOT_WORDS + PORTS]
+      const kind = kinds[i]
+      let entry = hashes[i]
+      if (kind === Kind.Slow) entry = 0
+      else if (kind !== Kind.DatagramIn && kind !== Kind.Inward4 && kind !== Kind.Inward6) {
+        // Where the first slots are other flows', the record wanted stands behind them.
+        const hash = entry
+        let slot = hash & indexMask
+        entry = index[slot]
+        while (entry !== 0 && ((entry ^ hash) & 0xff000000) !== 0) {
+          slot = (slot + 1) & indexMask
+          entry = index[slot]
+        }
+      }
+      records[i] = entry & 0xffffff
     }
+    // Number 0 is none; the record before the first, which it would be, is the first.
+    for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i] - 1, 0) * HOT_WORDS + PORTS]
     this.touched = touched
   }
 
