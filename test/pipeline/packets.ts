@@ -164,3 +164,23 @@ export function error(frame: Uint8Array, of: ErrorOf = {}): Uint8Array {
   const ends = { source: by, destination: source, ttl: hops, hops }
   return family === 4 ? build.icmp4({ ...ends, ...header }) : build.icmp6({ ...ends, ...header })
 }
+
+/** A packet in fragments, of either family. */
+export const fragmentsOf = (whole: Uint8Array, size: number, identification = 0x12345678): Uint8Array[] =>
+  whole[0] >>> 4 === 4 ? build.fragments4(whole, size) : build.fragments6(whole, size, identification)
+
+/** The packet that fragments make, whole; they must be of one datagram. */
+export function joined(frames: readonly Uint8Array[]): Uint8Array {
+  const wide = frames[0][0] >>> 4 === 6
+  const header = wide ? 48 : 20
+  const pieces = frames.map(frame => ({ at: read(frame).offset, bytes: frame.subarray(header) }))
+  const payload = new Uint8Array(Math.max(...pieces.map(({ at, bytes }) => at + bytes.length)))
+  for (const { at, bytes } of pieces) payload.set(bytes, at)
+  const first = frames.find(frame => read(frame).offset === 0)!
+  const { source, destination, protocol, hops } = read(first)
+  if (!wide) return build.packet4(protocol, payload, { source, destination, ttl: hops })
+  const whole = Uint8Array.from([...first.subarray(0, 40), ...payload])
+  whole.set([payload.length >>> 8, payload.length & 0xff], 4)
+  whole[6] = protocol
+  return whole
+}
