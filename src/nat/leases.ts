@@ -176,8 +176,8 @@ export class Leases {
       const port = this.#cursor
       this.#cursor = port === LAST_PORT ? FIRST_PORT : port + 1
       const entry = ports.entry(space, port)
-      if (entry >>> 24 !== this.#shard + 1) continue
       const first = (entry & 0xffffff) - 1
+      if (entry >>> 24 !== this.#shard + 1 || first === NO_FLOW) continue
       let other = first
       while (other !== NO_FLOW && !this.#sameRemote(other, id))
         other = cold[other * COLD_WORDS + NEXT_ON_PORT] - 1

@@ -151,7 +151,10 @@ export class Core {
     this.#countLost()
   }
 
-  /** Frames that the earlier life had taken in and neither sent nor dropped, fragments that waited above all, went with its slots. */
+  /**
+   * Frames that the earlier life had taken in and neither sent nor dropped, fragments that waited above all, went with its slots. Killed within a
+   * burst, it may have dropped frames that it had not counted in yet: they are counted in now.
+   */
   #countLost(): void {
     const { values, drops } = this.counters
     const takenIn = values[Counter.FramesIn] + values[Counter.Originated] + values[Counter.TakenOver]
@@ -160,7 +163,8 @@ export class Core {
       values[Counter.FramesOut] + values[Counter.HandedOver],
     )
     values[Counter.Held] = 0
-    drops[Drop.Restart] += Math.max(0, takenIn - gone)
+    if (takenIn >= gone) drops[Drop.Restart] += takenIn - gone
+    else values[Counter.FramesIn] += gone - takenIn
   }
 
   /** Sends a frame to a device: its slot is the output's from now on. */

@@ -186,24 +186,18 @@ export class Net {
   }
 
   /**
-   * Kills the shards and starts them again on the same regions. What was held or on its way is lost, and the counts here begin anew.
+   * Kills the shards and starts them again on the same regions. What is on its way between them is in rings that stay, too.
    * @param config the file that is read then, where it is another one
    */
   restart(config?: string): void {
     if (config !== undefined) ({ plan: this.plan, names: this.names } = this.#compile(config))
-    this.#handed = []
     for (const [shard, { memory }] of this.shards.entries()) {
       const member = this.#start(shard, memory)
       for (const ports of member.enis.values()) ports.forget()
       Object.assign(this.shards[shard], member)
     }
-    for (const { pipeline } of this.shards) {
-      pipeline.core.recover()
-      pipeline.core.counters.values.fill(0)
-      pipeline.core.counters.drops.fill(0)
-    }
-    this.#in = 0
-    this.#out = 0
+    for (const { pipeline } of this.shards) pipeline.core.recover()
+    this.balance()
   }
 
   /** Number of the device with this name. */

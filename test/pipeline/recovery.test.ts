@@ -1,12 +1,13 @@
 /** A killed daemon that starts again on the same regions: flows go on, ports stay leased, what was in the making is forgotten. */
 import t from 'tap'
+import { Counter } from '../../src/tables/counters.ts'
 import { COLD_WORDS, HOT_WORDS, NEXT_ON_PORT } from '../../src/tables/flows.ts'
 import { PORTS_PER_SPACE } from '../../src/tables/ports.ts'
 import { randomOf } from '../tables/random.ts'
 import { audit } from './audit.ts'
 import { families, ipv4, ipv6, labOf, small } from './labs.ts'
 import { Net } from './net.ts'
-import { read, reply } from './packets.ts'
+import { fragmentsOf, read, reply } from './packets.ts'
 import { last, sound } from './scenario.ts'
 
 for (const shards of [1, 2, 3])
@@ -34,7 +35,7 @@ for (const shards of [1, 2, 3])
         const [again] = net.send(i % 4 === 3 ? 'db' : 'orders-1', sent[i])
         if (read(again.frame).sourcePort !== ports.get(i)) t.fail(`flow ${i} has another port`)
       }
-      t.equal(net.counter('FlowsAdmitted'), 0)
+      t.equal(net.counter('FlowsAdmitted'), sent.length, 'none of them is a new one')
       t.same(net.drops(), {})
       sound(t, net)
     })
@@ -65,9 +66,40 @@ t.test('a killed daemon that starts with another plan keeps what is right under 
   net.restart(small)
   t.equal(net.flows, 2, 'the flow of an ENI that is gone is not taken up')
   net.send('orders-1', ipv4.udp({ source: ipv4.at.orders1, destination: ipv4.at.web }))
-  t.equal(net.counter('FlowsAdmitted'), 0)
+  t.equal(net.counter('FlowsAdmitted'), 3)
   sound(t, net)
 })
+
+t.test('what was held when the daemon was killed is counted as lost, and the books balance', async t => {
+  const net = new Net(small, { shards: 2 })
+  const whole = ipv4.udp({
+    source: ipv4.at.orders1,
+    destination: ipv4.at.web,
+    dontFragment: false,
+    payload: 'x'.repeat(100),
+  })
+  const [first, ...rest] = fragmentsOf(whole, 40)
+  net.send('orders-1', first)
+  net.restart()
+  t.same(net.drops(), { restart: 1 })
+  for (const piece of rest) net.send('orders-1', piece)
+  net.wait(31)
+  t.same(net.drops(), { restart: 1, 'fragment-no-first': 2 })
+  sound(t, net)
+})
+
+t.test(
+  'killed within a burst, after some of its frames were dropped and before any was counted in',
+  async t => {
+    const net = new Net(small)
+    net.send('web', ipv4.udp({ source: ipv4.at.web, destination: ipv4.at.eni }))
+    // What the region has then.
+    net.shards[0].pipeline.core.counters.values[Counter.FramesIn]--
+    net.restart()
+    t.equal(net.counter('FramesIn'), 1)
+    t.same(net.drops(), { unsolicited: 1 })
+  },
+)
 
 t.test('shared ports are shared after a restart, too', async t => {
   const net = new Net(small, { flows: 66_000 })
