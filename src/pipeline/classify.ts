@@ -7,7 +7,8 @@
 import { ABSENT, type AddressMap } from '../tables/addresses.ts'
 import type { Burst } from '../tables/burst.ts'
 import { HOT_WORDS, PORTS, TAG_IPV6 } from '../tables/flows.ts'
-import { FRAME_AT, STRIDE } from '../tables/slab.ts'
+import type { EniPorts } from '../tables/ports.ts'
+import { FRAME_AT, frameAt, STRIDE } from '../tables/slab.ts'
 import { DeviceKind, EniKind } from '../vpc/plan.ts'
 import { swap16 } from '../wire/bytes.ts'
 import { Protocol } from '../wire/protocol.ts'
@@ -50,13 +51,16 @@ export class Classifier {
   readonly tag = new Int32Array(BURST)
   readonly ports = new Int32Array(BURST)
   readonly eni = new Int32Array(BURST)
-  readonly #records = new Int32Array(BURST)
-  /** What `touch` loaded, so that the loads are not optimised away. */
+  /** Number of the record that the frame may be of, -1 where there is none; `resolve` finds it. */
+  readonly record = new Int32Array(BURST)
+  /** What `resolve` loaded, so that the loads are not optimised away. */
   touched = 0
   /* The ENI that the last frame from a host was for: replies come in trains. */
   #lastVpc = -1
   #lastDestination = 0
   #lastEni: number = ABSENT
+  /** Undefined where the last frame was for a host. */
+  #lastPorts: EniPorts | undefined
   #lastAddresses: AddressMap
 
   constructor(core: Core) {
@@ -66,44 +70,29 @@ export class Classifier {
 
   /** Classifies every frame of a burst. */
   classify(input: Burst): void {
-    const core = this.#core
-    const { words } = core.slab
-    const { slot, length, device, count } = input
-    const kinds = core.plan.devices.kind
-    for (let i = 0; i < count; i++) {
-      const w = Math.imul(slot[i], STRIDE >> 2) + (FRAME_AT >> 2)
-      const first = words[w]
-      if ((first & 0xff) === PLAIN4) {
-        const protocol = this.#check4(i, words, w, first, length[i])
-        if (protocol === 0) this.kind[i] = Kind.Slow
-        else if (kinds[device[i]] === DeviceKind.Environments) {
-          const tag = insideTag(protocol, device[i])
-          this.tag[i] = tag
-          this.hash[i] = core.flows.hasher.hash4(words[w + 3], words[w + 4], words[w + 5], tag)
-          this.kind[i] = protocol === Protocol.Udp ? Kind.DatagramOut : Kind.Outward4
-        } else this.kind[i] = this.#fromHost4(i, words, w, protocol, device[i])
-      } else if ((first & 0xf0) === 0x60) this.kind[i] = this.#classify6(i, words, w, length[i], device[i])
-      else this.kind[i] = Kind.Slow
-    }
+    const { count } = input
+    for (let i = this.#functions4(input, 0); i < count; i = this.#functions4(input, i + 1))
+      this.#classify(input, i)
   }
 
   /**
-   * Loads index slots, then the records they and the port tables name: with many flows, misses that overlap. Three loops, each as
-   * short as can be, since the processor has as many loads under way as fit into its window.
+   * Finds the record that each frame may be of: the first whose index slot has the hash's bits, or that of the port table. Nothing of a
+   * record is compared here, but it is loaded: with many flows, misses that overlap. Short loops, since the processor has as
+   * many loads under way as fit into its window.
    */
-  touch(count: number): void {
+  resolve(count: number): void {
     const { index, indexMask, hot } = this.#core.flows
-    const { hash: hashes, kind: kinds } = this
-    const records = this.#records
+    const { hash: hashes, kind: kinds, record: records } = this
+    const own = this.#core.shard + 1
     let touched = 0
     for (let i = 0; i < count; i++) touched ^= index[hashes[i] & indexMask]
     for (let i = 0; i < count; i++) {
       const kind = kinds[i]
-      let entry = hashes[i]
-      if (kind === Kind.Slow) entry = 0
-      else if (kind !== Kind.DatagramIn && kind !== Kind.Inward4 && kind !== Kind.Inward6) {
-        // Where the first slots are other flows', the record wanted stands behind them.
-        const hash = entry
+      const hash = hashes[i]
+      let entry = 0
+      if (kind === Kind.DatagramIn || kind === Kind.Inward4 || kind === Kind.Inward6) {
+        if (hash >>> 24 === own) entry = hash
+      } else if (kind !== Kind.Slow) {
         let slot = hash & indexMask
         entry = index[slot]
         while (entry !== 0 && ((entry ^ hash) & 0xff000000) !== 0) {
@@ -111,11 +100,86 @@ export class Classifier {
           entry = index[slot]
         }
       }
-      records[i] = entry & 0xffffff
+      records[i] = (entry & 0xffffff) - 1
     }
-    // Number 0 is none; the record before the first, which it would be, is the first.
-    for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i] - 1, 0) * HOT_WORDS + PORTS]
+    for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i], 0) * HOT_WORDS + PORTS]
     this.touched = touched
+  }
+
+  /**
+   * Classifies IPv4 frames of functions, and replies to the ENI that the last reply was for, up to the first frame that is neither. A loop
+   * without calls, so that what it reads again and again is read once.
+   * @returns the place of that frame, the burst's count where there is none
+   */
+  #functions4(input: Burst, from: number): number {
+    const core = this.#core
+    const { words } = core.slab
+    const { slot, length, device, count } = input
+    const devices = core.plan.devices
+    const { hasher } = core.flows
+    const { kind: kinds, hash: hashes, tag: tags, ports: allPorts, length: lengths, eni: enis } = this
+    const lastVpc = core.addresses === this.#lastAddresses ? this.#lastVpc : -1
+    const lastDestination = this.#lastDestination
+    const lastEni = this.#lastEni
+    const lastPorts = this.#lastPorts
+    let i = from
+    for (; i < count; i++) {
+      const w = (Math.imul(slot[i], STRIDE) + FRAME_AT) >> 2
+      const first = words[w]
+      const total = ((first >>> 8) & 0xff00) | (first >>> 24)
+      const second = words[w + 1]
+      if ((first & 0xff) !== PLAIN4 || total > length[i] || total < 28 || (second & FRAGMENT) !== 0) break
+      const third = words[w + 2]
+      const source = words[w + 3]
+      const destination = words[w + 4]
+      const sum =
+        (first & 0xffff) +
+        (first >>> 16) +
+        (second & 0xffff) +
+        (second >>> 16) +
+        (third & 0xffff) +
+        (third >>> 16) +
+        (source & 0xffff) +
+        (source >>> 16) +
+        (destination & 0xffff) +
+        (destination >>> 16)
+      if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) break
+      const protocol = (third >>> 8) & 0xff
+      if (!transportIsPlain(words, w + 5, protocol, total - 20)) break
+      const ports = words[w + 5]
+      const from = device[i]
+      const datagram = protocol === Protocol.Udp
+      if (devices.kind[from] === DeviceKind.Environments) {
+        const tag = insideTag(protocol, from)
+        tags[i] = tag
+        hashes[i] = hasher.hash4(source, destination, ports, tag)
+        kinds[i] = datagram ? Kind.DatagramOut : Kind.Outward4
+      } else {
+        if (destination !== lastDestination || devices.vpc[from] !== lastVpc || lastPorts === undefined) break
+        enis[i] = lastEni
+        tags[i] = protocol
+        hashes[i] = lastPorts.entry(spaceOfProtocol(protocol), swap16(ports >>> 16))
+        kinds[i] = datagram ? Kind.DatagramIn : Kind.Inward4
+      }
+      lengths[i] = total
+      allPorts[i] = ports
+    }
+    return i
+  }
+
+  /** Classifies any frame. */
+  #classify(input: Burst, i: number): void {
+    const { words } = this.#core.slab
+    const w = frameAt(input.slot[i]) >> 2
+    const first = words[w]
+    const length = input.length[i]
+    const device = input.device[i]
+    this.kind[i] = Kind.Slow
+    if ((first & 0xff) === PLAIN4) {
+      const protocol = this.#check4(i, words, w, first, length)
+      // A plain frame of an environment has been classified already.
+      if (protocol !== 0) this.kind[i] = this.#fromHost4(i, words, w, protocol, device)
+    } else if ((first & 0xf0) === 0x60) this.kind[i] = this.#classify6(i, words, w, length, device)
   }
 
   /** The protocol of a plain IPv4 packet of TCP or UDP with right headers, else 0. */
@@ -160,8 +224,10 @@ export class Classifier {
       this.#lastAddresses = core.addresses
     }
     const eni = this.#lastEni
+    this.#lastPorts = undefined
     const ports = words[w + 5]
     if (eni !== ABSENT && core.plan.enis.kind[eni] === EniKind.Hyperplane) {
+      this.#lastPorts = core.leases.portsOf(eni)
       this.#reply(i, eni, protocol, spaceOfProtocol(protocol), ports)
       return protocol === Protocol.Udp ? Kind.DatagramIn : Kind.Inward4
     }

@@ -1,5 +1,5 @@
 /**
- * The loop of `pipeline.ts` forwards the common datagram by itself. Here every such datagram is sent twice, once so and once the long way,
+ * `express.ts` forwards the common datagram by itself. Here every such datagram is sent twice, once so and once the long way,
  * which is taken while somebody watches: what comes out must be the same, byte for byte, and so must be what it leaves in the flow's record.
  */
 import fc from 'fast-check'
