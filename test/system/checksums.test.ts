@@ -11,7 +11,7 @@ import t, { type Test } from 'tap'
 import { describeFrame, hex, quotedFrame, verifyFrame, verifyQuoted } from '../wire/verify.ts'
 import type { TestLab } from './lab.ts'
 import { pythonPeer, type Transferred, tcpClient, tcpServer } from './peers.ts'
-import { atShards } from './scenario.ts'
+import { atRest, atShards } from './scenario.ts'
 
 const text = (shards: number): string => `
 vpc:
@@ -47,7 +47,7 @@ async function everything(t: Test, lab: TestLab, from: string): Promise<void> {
     await lab.exec(from, 'traceroute', '-n', '-q', '1', '-w', '5', '-m', '2', address)
     // Cut or refused on the way, in both families.
     for (const discover of i === 0 ? ['dont', 'do'] : ['do']) {
-      const size = { address: narrow[i], port: 7, size: 1301, discover, patience: 1 }
+      const size = { address: narrow[i], port: 7, size: 1301, discover }
       await (await pythonPeer(lab, from, 'size', size)).done()
     }
   }
@@ -69,6 +69,7 @@ async function captured(lab: TestLab, during: () => Promise<void>): Promise<Capt
     }),
   )
   await during()
+  await atRest(lab)
   const frames: Captured[] = []
   for (const { peer, file } of captures) {
     peer.finish()

@@ -74,7 +74,6 @@ atShards(t, [2], text, async (test, lab) => {
         port: 8,
         first: 1500,
         count: 1,
-        patience: 1,
       })
       t.same(
         await oneMore.done<Round>(),
@@ -87,7 +86,7 @@ atShards(t, [2], text, async (test, lab) => {
         { verdict: 'dropped', drop: 'eni-connections' },
       )
 
-      for (const peer of flows) peer.again()
+      for (const peer of flows) peer.tell('again')
       t.same(await answers(flows), { answered: LIMIT, ...well }, 'all the others go on')
       const after = lab.stats()
       t.equal(after.flows.admitted - before.flows.admitted, LIMIT, 'none of them was admitted a second time')
@@ -97,7 +96,7 @@ atShards(t, [2], text, async (test, lab) => {
       if (family === 'ipv6') {
         await lab.kill()
         await lab.up()
-        for (const peer of flows) peer.again()
+        for (const peer of flows) peer.tell('again')
         t.same(await answers(flows), { answered: LIMIT, ...well }, 'also after kill -9')
         t.equal(lab.stats().flows.admitted, after.flows.admitted)
         t.equal(lab.stats().flows.live, 2 * LIMIT)

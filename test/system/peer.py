@@ -110,15 +110,19 @@ def stream(options):
 
 
 def sink(options):
-    """Takes in numbered datagrams; told to finish, it empties its queue. Says how many numbers there were, and how many came twice."""
+    """
+    Takes in numbered datagrams. Told how many were sent, it waits for those that are on their way and says how many numbers there
+    were, and how many came twice.
+    """
     sock = udp('::' if options.get('ipv6') else '0.0.0.0', options['port'])
     sock.setblocking(False)
     say(ready=True)
-    numbers, twice, finishing = set(), 0, False
-    while True:
-        readable = select.select([sock] if finishing else [sock, sys.stdin], [], [], 0.5 if finishing else None)[0]
-        finishing = finishing or sys.stdin in readable
-        if finishing and not readable:
+    numbers, twice, sent = set(), 0, None
+    while sent is None or len(numbers) < sent:
+        readable = select.select([sock] if sent is not None else [sock, sys.stdin], [], [], None if sent is None else 5)[0]
+        if sys.stdin in readable:
+            sent = int(sys.stdin.readline())
+        elif not readable:
             break
         try:
             while True:

@@ -75,12 +75,12 @@ export class Peer {
     return this.next<T>('done')
   }
 
-  /** Tells the program to do what it does once more. */
-  again(): void {
-    this.#child.stdin?.write('again\n')
+  /** Tells the program a line; what it means is its own affair. */
+  tell(line: string): void {
+    this.#child.stdin?.write(`${line}\n`)
   }
 
-  /** Tells the program to come to an end; what that means is its own affair. */
+  /** Tells the program to come to an end. */
   finish(): void {
     this.#child.stdin?.end()
   }

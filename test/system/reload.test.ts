@@ -158,7 +158,7 @@ atShards(
 
       stream.finish()
       const { sent } = await stream.done<{ sent: number }>()
-      sink.finish()
+      sink.tell(String(sent))
       t.ok(sent > RATE, `${sent} datagrams were sent`)
       t.same(await sink.done(), { received: sent, twice: 0 }, 'each arrived once')
       client.finish()
@@ -199,7 +199,7 @@ atShards(
       )
       stream.finish()
       const { sent } = await stream.done<{ sent: number }>()
-      sink.finish()
+      sink.tell(String(sent))
       t.same(await sink.done(), { received: sent, twice: 0 }, 'and traffic goes on')
       lab.write(file())
     })
