@@ -293,7 +293,8 @@ export function piece4(whole: Uint8Array, from: number, to: number, more?: boole
   const payload = whole.subarray(header)
   const options: number[] = []
   for (let at = 20; at < header && whole[at] !== 0; ) {
-    const length = whole[at] === 1 ? 1 : whole[at + 1]
+    // An option that says it has no length would never end.
+    const length = whole[at] === 1 ? 1 : Math.max(whole[at + 1], 2)
     if (from === 0 || whole[at] >= 0x80) options.push(...whole.subarray(at, at + length))
     at += length
   }
