@@ -75,8 +75,11 @@ export class Pipeline {
       if (i < count) this.#dispatch(input, i)
     }
     const { values } = core.counters
-    values[core.takenOver ? Counter.TakenOver : Counter.FramesIn] += count
-    if (!core.takenOver) values[Counter.BytesIn] += bytesIn
+    // What another shard handed over is counted as it leaves the ring.
+    if (!core.takenOver) {
+      values[Counter.FramesIn] += count
+      values[Counter.BytesIn] += bytesIn
+    }
     core.settle(before)
     input.clear()
   }

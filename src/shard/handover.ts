@@ -8,6 +8,7 @@
 import { signalEvent } from '../io/thread.ts'
 import type { HandOver } from '../pipeline/core.ts'
 import type { Burst } from '../tables/burst.ts'
+import { Counter } from '../tables/counters.ts'
 import type { FrameRing } from '../tables/ring.ts'
 import type { Slab } from '../tables/slab.ts'
 import type { RegionFiles } from './regions.ts'
@@ -40,14 +41,19 @@ export class Rings implements HandOver {
     return true
   }
 
-  /** Appends frames that other shards handed over, up to the burst's capacity. */
-  take(burst: Burst): void {
+  /**
+   * Appends frames that other shards handed over, up to the burst's capacity. Each is counted as it leaves its ring: a shard that is killed with
+   * the burst in its hands finds them in its books.
+   * @param values the shard's counters
+   */
+  take(burst: Burst, values: Float64Array): void {
     for (const ring of this.#in) {
       while (burst.count < burst.capacity && this.#slab.free > 0) {
         const length = ring.peek()
         if (length < 0) break
         const slot = this.#slab.take()
         burst.add(slot, length, ring.pop(slot))
+        values[Counter.TakenOver]++
       }
     }
   }

@@ -119,7 +119,7 @@ export class Shard {
   #takeOver(now: number): number {
     const { core } = this.#pipeline
     const burst = this.#burst
-    this.#rings.take(burst)
+    this.#rings.take(burst, this.#values)
     const taken = burst.count
     if (taken > 0) {
       core.takenOver = true

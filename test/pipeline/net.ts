@@ -251,6 +251,7 @@ export class Net {
       this.#handed = this.#handed.filter(frame => !burst.includes(frame))
       const { core } = this.shards[shard].pipeline
       core.takenOver = true
+      core.counters.values[Counter.TakenOver] += burst.length
       this.#run(shard, burst, judge)
       core.takenOver = false
     }
