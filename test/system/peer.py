@@ -92,7 +92,7 @@ def ask(options):
 
 
 def stream(options):
-    """Sends numbered datagrams at a steady rate until it is told to finish. Says how many."""
+    """Sends numbered datagrams, of a `size` where one is given, at a steady rate until it is told to finish. Says how many."""
     target = (options['address'], options['port'])
     sock = udp('::' if ':' in target[0] else '0.0.0.0')
     sock.connect(target)
@@ -104,7 +104,7 @@ def stream(options):
         if due - sent > 20:
             began = time.monotonic() - sent / options['rate']
         while sent < due:
-            sock.send(struct.pack('!I', sent))
+            sock.send(struct.pack('!I', sent).ljust(options.get('size', 4), b'.'))
             sent += 1
     say(done={'sent': sent})
 
