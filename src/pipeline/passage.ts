@@ -170,7 +170,9 @@ export class Passage {
     } else {
       const identifier = outward ? lease & 0xffff : hot[at + PORTS] & 0xffff
       words[payload + 1] = (words[payload + 1] & 0xffff0000) | identifier
-      words[payload] = (words[payload] & 0xffff) | (addDelta(words[payload] >>> 16, both) << 16)
+      // An answer may be nothing but zeros, whose checksum is ffff; elsewhere 0 and ffff say the same.
+      const checksum = addDelta(words[payload] >>> 16, both) || 0xffff
+      words[payload] = (words[payload] & 0xffff) | (checksum << 16)
     }
   }
 

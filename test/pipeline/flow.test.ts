@@ -189,6 +189,25 @@ t.test('a UDP checksum that comes out as 0 is sent as ffff (RFC 768)', async t =
   }
 })
 
+t.test('an answer to a ping that is all zeros has the checksum of zeros', async t => {
+  for (const { at, echo } of families) {
+    const net = new Net(small)
+    net.send(
+      'orders-1',
+      echo({
+        source: at.orders1,
+        destination: at.web,
+        identifier: 0,
+        sequence: 0,
+        payload: new Uint8Array(8),
+      }),
+    )
+    const [back] = net.send('web', reply(last(net, 'web')))
+    t.equal(read(back.frame).sourcePort, 0)
+    t.same(verifyFrame(back.frame), [])
+  }
+})
+
 /** Two functions behind devices of their own, whose environments have one address; and a host of the VPC has it too. */
 const tenants = labOf({
   hosts: '  twin: { subnet: app, address: 10.0.1.99, securityGroups: [web] }',

@@ -23,7 +23,8 @@ export class Judge {
   readonly #mayBeWrong: boolean
   readonly #wrong: readonly string[]
   readonly #mostHops: number
-  readonly #sent: readonly Uint8Array[]
+  /** Sources that hosts have written into the frames of the burst. */
+  readonly #hostsSaid: ReadonlySet<string>
 
   constructor(
     net: Net,
@@ -31,7 +32,10 @@ export class Judge {
     { partial = false }: Offload,
   ) {
     this.#net = net
-    this.#sent = frames.map(([, frame]) => frame)
+    const byHosts = frames.filter(([from]) => net.plan.devices.kind[net.device(from)] === DeviceKind.Hosts)
+    this.#hostsSaid = new Set(
+      byHosts.filter(([, frame]) => frame.length >= 40).map(([, frame]) => read(frame).source),
+    )
     this.#wrong = frames.flatMap(([, frame]) => verifyFrame(trimmed(frame), { partial }))
     this.#mayBeWrong = this.#wrong.length > 0
     // An error of ours begins with 64 hops.
@@ -45,7 +49,7 @@ export class Judge {
     if (wrong.length > 0 && !this.#mayBeWrong) this.#say(frame, wrong.join(', '))
     if (this.#mayBeWrong && wrong.some(fault => !this.#wrong.includes(fault)))
       this.#say(frame, wrong.join(', '))
-    const { source, destination, hops } = read(frame)
+    const { source, destination, hops, protocol } = read(frame)
     if (hops < 1 || hops > this.#mostHops) this.#say(frame, `${hops} hops`)
     if (plan.devices.kind[device] === DeviceKind.Environments) {
       const own = names.environments
@@ -56,11 +60,14 @@ export class Judge {
     }
     const inVpc = new Set(names.enis.flatMap(({ address, ipv6Address }) => [address, ipv6Address ?? '']))
     const routers = new Set(this.#routers())
-    if (!inVpc.has(source) && !routers.has(source)) this.#say(frame, `${source} is no address of the VPC`)
+    // Any router may tell of an error, so a host may in any router's name.
+    const isTold = protocol === 1 || protocol === 58
+    if (!inVpc.has(source) && !routers.has(source) && !(isTold && this.#hostsSaid.has(source)))
+      this.#say(frame, `${source} is no address of the VPC`)
     const quoted = quotedFrame(frame)
     if (quoted === undefined || quoted.length < 40) return
     // What the sender of a packet is told of it may quote what that sender wrote.
-    if (this.#sent.some(sent => startsWith(sent, quoted))) return
+    if (this.#net.sent.some(sent => startsWith(sent, quoted))) return
     const inside = names.environments.flatMap(({ address, ipv6Address }) => [address, ipv6Address])
     const inner = read(quoted)
     for (const address of [inner.source, inner.destination])

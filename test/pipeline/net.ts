@@ -108,6 +108,8 @@ export class Net {
   plan: Plan
   names: PlanNames
   tick: number
+  /** What went in last: of these an error may quote more than is seen outside. */
+  sent: Uint8Array[] = []
   /** Everything that came out, in order. */
   readonly arrivals: Arrival[] = []
 
@@ -227,6 +229,8 @@ export class Net {
   ): Arrival[] {
     const first = this.arrivals.length
     const queues = this.shards.map((): Handed[] => [])
+    if (this.sent.length > 4000) this.sent = this.sent.slice(-2000)
+    if (!options.unjudged) this.sent.push(...frames.map(([, frame]) => frame))
     for (const [from, frame] of frames) {
       const device = this.device(from)
       const shard = options.shard ?? this.steer(device, frame)
