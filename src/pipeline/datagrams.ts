@@ -50,8 +50,7 @@ export class Datagrams {
     const core = this.#core
     const verdict = this.#fragments.insert4(core.slab.bytes, frameAt(slot), length, device, core.now)
     if (verdict !== COMPLETE) return this.#kept(slot, verdict)
-    core.slab.give(slot)
-    const count = this.#collect()
+    const count = this.#collect(slot)
     return count === 0 ? DROPPED : this.#forward4(count, device)
   }
 
@@ -72,8 +71,7 @@ export class Datagrams {
     const { now } = core
     const verdict = this.#fragments.insert6(bytes, at, length, fragment, protocol, transport, device, now)
     if (verdict !== COMPLETE) return this.#kept(slot, verdict)
-    core.slab.give(slot)
-    const count = this.#collect()
+    const count = this.#collect(slot)
     return count === 0 ? DROPPED : this.#forward6(count, device)
   }
 
@@ -97,14 +95,20 @@ export class Datagrams {
     return core.drop(slot, verdict as Drop)
   }
 
-  /** Puts the pieces of the complete datagram into slots. @returns how many, 0 where there are too few slots */
-  #collect(): number {
+  /**
+   * Puts the pieces of the complete datagram into slots, the first of them into that of the fragment which made it complete: whoever watches
+   * that one learns the fate of all.
+   * @returns how many, 0 where there are too few slots
+   */
+  #collect(slot: number): number {
     const core = this.#core
+    core.slab.give(slot)
     const fragments = this.#fragments
     const { count, datagram } = fragments
     core.dropHeld(Drop.FragmentTableFull, fragments.evicted)
     if (core.slab.free <= count) {
       core.dropHeld(Drop.SlotsExhausted, count)
+      if (core.observer !== null) core.observer.dropped(slot, Drop.SlotsExhausted)
       fragments.release(datagram)
       return 0
     }

@@ -88,6 +88,7 @@ export class Originator {
       core.drop(slot, Drop.SlotsExhausted)
       return false
     }
+    if (core.observer !== null) core.observer.sent(slot, length, toDevice)
     for (let index = 0; index < count; index++) {
       const piece = core.slab.take()
       const pieceLength = writePiece(bytes, frameAt(piece), bytes, at, length, mtu, index)
