@@ -8,7 +8,7 @@ import { ENI_CONNECTIONS, PORTS_PER_SPACE } from '../../src/tables/ports.ts'
 import { audit } from './audit.ts'
 import { families, ipv4, ipv6, labOf, small } from './labs.ts'
 import { Net } from './net.ts'
-import { read } from './packets.ts'
+import { read, reply } from './packets.ts'
 
 const WEB_PORT = 1000
 
@@ -171,6 +171,25 @@ t.test(
     t.same(audit(net), [])
   },
 )
+
+t.test('so it is at two shards: each takes the ports that the other has left', async t => {
+  const net = new Net(small, { shards: 2, flows: 66_000 })
+  let delivered = 0
+  for (let i = 0; i < PORTS_PER_SPACE; i += 64) {
+    const burst = Array.from({ length: 64 }, (_, j) => i + j).map(
+      number => ['orders-1', withPorts(outward['orders-1'], 1 + number, WEB_PORT)] as const,
+    )
+    delivered += net.burst(burst, { unjudged: true }).filter(({ to }) => to === 'web').length
+  }
+  t.equal(delivered, PORTS_PER_SPACE)
+  t.ok(net.shards.every(({ pipeline }) => pipeline.core.flows.live > PORTS_PER_SPACE / 3))
+  const of = { source: ipv4.at.orders2, destination: ipv4.at.web }
+  net.send('orders-2', ipv4.udp({ ...of, destinationPort: WEB_PORT }))
+  t.same(net.drops(), { 'ports-exhausted': 1 })
+  const [shared] = net.send('orders-2', ipv4.udp({ ...of, destinationPort: 7 }))
+  t.equal(net.send('web', reply(shared.frame))[0].to, 'orders-2')
+  t.same(audit(net), [])
+})
 
 t.test(
   'flows that were answered are never given up for new ones; those that were not are, a second later',

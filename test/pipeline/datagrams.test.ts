@@ -50,16 +50,13 @@ for (const { name, at, udp, tcp, echo, isIpv6 } of families) {
               'all of them leave, in order',
             )
             t.same(verifyFrame(joined(out)), [])
-            t.match(read(joined(out)), {
-              source: at.eni,
-              destination: at.web,
-              hops: 63,
-              payload: read(whole).payload,
-            })
+            t.match(read(joined(out)), { source: at.eni, destination: at.web, hops: 63 })
+            t.ok(Buffer.from(read(joined(out)).payload).equals(read(whole).payload))
             const answers = fragmentsOf(reply(joined(out), { dontFragment, payload } as object), 40, flows)
             const back = joined(answers.flatMap(piece => framesOf(net.send('web', piece))))
             t.same(verifyFrame(back), [])
-            t.match(read(back), { source: at.web, destination: at.orders1, payload })
+            t.match(read(back), { source: at.web, destination: at.orders1 })
+            t.ok(Buffer.from(read(back).payload).equals(payload))
           }
         t.equal(net.flows, flows)
         sound(t, net)

@@ -256,10 +256,9 @@ for (const family of families) {
           const arrivals = net.send('web', error(last(net, 'web'), { quoted }))
           if (arrivals.length !== (whole ? 1 : 0))
             t.fail(`${quoted} bytes quoted: ${arrivals.length} arrivals`)
-          for (const { frame } of arrivals) {
-            t.same(verifyQuoted(frame), [])
-            t.equal(read(frame).payload.length, quoted)
-          }
+          for (const { frame } of arrivals)
+            if (verifyQuoted(frame).length > 0 || read(frame).payload.length !== quoted)
+              t.fail(`${quoted} bytes quoted: ${verifyQuoted(frame)}`)
         }
         t.same(Object.keys(net.drops()), ['icmp-inner-mismatch'])
         sound(t, net)

@@ -13,8 +13,8 @@ import { type Family, families, labOf } from './labs.ts'
 import { type Arrival, Net, type SendOptions } from './net.ts'
 import { error, fragmentsOf, isFragment, reply } from './packets.ts'
 
-/** Packets that a run sends. */
-const PACKETS = 30_000
+/** Packets that a run sends; `FUZZ_PACKETS` says how many more are wanted. */
+const PACKETS = Number(process.env.FUZZ_PACKETS ?? 20_000)
 const BURST = 48
 
 type Sent = readonly [from: string, frame: Uint8Array]

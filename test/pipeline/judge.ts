@@ -92,7 +92,10 @@ export class Judge {
   }
 }
 
-const startsWith = (frame: Uint8Array, start: Uint8Array): boolean =>
-  start.every((byte, at) => frame[at] === byte)
+function startsWith(frame: Uint8Array, start: Uint8Array): boolean {
+  // Frames differ at their ends more often than at their beginnings.
+  for (let at = start.length - 1; at >= 0; at--) if (frame[at] !== start[at]) return false
+  return true
+}
 
 const hopsOf = (frame: Uint8Array): number => frame[frame[0] >>> 4 === 6 ? 7 : 8] ?? 0

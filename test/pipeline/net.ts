@@ -78,6 +78,7 @@ const GSO = { tcp4: 1, tcp6: 4, udp: 5 } as const
 
 interface Member {
   readonly pipeline: Pipeline
+  readonly input: Burst
   readonly slab: Slab
   readonly memory: Region
   /** Ports of ENIs by slot, as this shard sees them. */
@@ -90,7 +91,8 @@ function slabMemory(shard: number, slots: number): ArrayBuffer {
   const key = `${shard} ${slots}`
   if (!slabs.has(key)) slabs.set(key, new ArrayBuffer(slots * STRIDE))
   const memory = slabs.get(key)!
-  new Uint8Array(memory).fill(0xa5)
+  const bytes = new Uint8Array(memory)
+  for (let slot = 0; slot < slots; slot++) bytes.fill(0xa5, slot * STRIDE, slot * STRIDE + 2048)
   return memory
 }
 
@@ -149,7 +151,8 @@ export class Net {
     }
     const steeringKeys = this.#steeringKeys
     const pipeline = new Pipeline({ shard, shards, flows, memory, slab, handOver, steeringKeys }, this.plan)
-    const member = { pipeline, slab, memory, enis: new Map<number, EniPorts>() }
+    const input = new Burst(BURST)
+    const member = { pipeline, input, slab, memory, enis: new Map<number, EniPorts>() }
     this.#openEnis(member, shard)
     return member
   }
@@ -229,7 +232,7 @@ export class Net {
   ): Arrival[] {
     const first = this.arrivals.length
     const queues = this.shards.map((): Handed[] => [])
-    if (this.sent.length > 4000) this.sent = this.sent.slice(-2000)
+    if (this.sent.length > 2000) this.sent = this.sent.slice(-1000)
     if (!options.unjudged) this.sent.push(...frames.map(([, frame]) => frame))
     for (const [from, frame] of frames) {
       const device = this.device(from)
@@ -281,9 +284,8 @@ export class Net {
   }
 
   #run(shard: number, queue: readonly Handed[], judge: Judge | undefined): void {
-    const { pipeline, slab } = this.shards[shard]
+    const { pipeline, input, slab } = this.shards[shard]
     const { output, takenOver } = pipeline.core
-    const input = new Burst(BURST)
     for (const { bytes, device } of queue) {
       const slot = slab.take()
       slab.bytes.set(bytes, frameAt(slot) - VNET_LEN)
@@ -352,7 +354,7 @@ export class Net {
 
   /** @throws Error where a frame is unaccounted for, or a slot */
   balance(): void {
-    const dropped = Object.values(this.drops()).reduce((sum, count) => sum + count, 0)
+    const dropped = this.#sum(({ pipeline }) => pipeline.core.counters.drops.reduce((a, b) => a + b))
     const into = this.counter('FramesIn') + this.counter('Originated')
     const outOf = this.counter('FramesOut') + dropped + this.counter('Held') + this.between
     const books = {

@@ -31,7 +31,7 @@ for (const shards of [1, 2, 3])
       t.same(audit(net), [])
       for (const [i, { frame }] of out.entries()) {
         const [back] = net.send('web', reply(frame))
-        t.equal(back?.to, i % 4 === 3 ? 'db' : 'orders-1')
+        if (back?.to !== (i % 4 === 3 ? 'db' : 'orders-1')) t.fail(`flow ${i} has no answer`)
         const [again] = net.send(i % 4 === 3 ? 'db' : 'orders-1', sent[i])
         if (read(again.frame).sourcePort !== ports.get(i)) t.fail(`flow ${i} has another port`)
       }
@@ -121,7 +121,7 @@ t.test('shared ports are shared after a restart, too', async t => {
     200,
   )
   for (const { frame } of shared)
-    t.equal(net.send('web', reply(frame, { checksum: false }))[0].to, 'orders-1')
+    if (net.send('web', reply(frame, { checksum: false }))[0]?.to !== 'orders-1') t.fail('an answer is lost')
   t.same(audit(net), [])
 })
 
