@@ -137,10 +137,12 @@ atShards(t, [1, 2], text, async (test, lab) => {
   await test('what a probe says, and what is counted, is what becomes of a packet', async t => {
     for (const [expected, ...packets] of probes)
       for (const options of packets) {
-        const before = lab.stats().drops
+        const before = lab.stats()
         const result = await lab.probe(options)
-        t.equal(result.drop ?? result.verdict, expected, JSON.stringify(options))
-        const counted = Object.entries(lab.stats().drops).filter(([reason, n]) => n !== (before[reason] ?? 0))
+        const after = lab.stats()
+        const arrived = after.in.packets - before.in.packets
+        t.equal(result.drop ?? result.verdict, expected, JSON.stringify(options), { result, arrived })
+        const counted = Object.entries(after.drops).filter(([reason, n]) => n !== (before.drops[reason] ?? 0))
         t.same(
           counted.map(([reason]) => reason),
           expected === 'delivered' ? [] : [expected],
