@@ -22,6 +22,9 @@ import { hostsTag, insideTag } from './passage.ts'
 /** Frames of the largest burst. See bench/README.md, "burst size". */
 export const BURST = 64
 
+/** Flows whose index and records stay in the cache anyway: loading them ahead would only cost. */
+const CACHED_FLOWS = 4096
+
 /** What a frame is. The first two are the common case that `pipeline.ts` forwards by itself: UDP of a function over IPv4. */
 export const Kind = {
   DatagramOut: 0,
@@ -85,7 +88,8 @@ export class Classifier {
     const { hash: hashes, kind: kinds, record: records } = this
     const own = this.#core.shard + 1
     let touched = 0
-    for (let i = 0; i < count; i++) touched ^= index[hashes[i] & indexMask]
+    const cached = this.#core.flows.live <= CACHED_FLOWS
+    if (!cached) for (let i = 0; i < count; i++) touched ^= index[hashes[i] & indexMask]
     for (let i = 0; i < count; i++) {
       const kind = kinds[i]
       const hash = hashes[i]
@@ -102,7 +106,8 @@ export class Classifier {
       }
       records[i] = (entry & 0xffffff) - 1
     }
-    for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i], 0) * HOT_WORDS + PORTS]
+    if (!cached)
+      for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i], 0) * HOT_WORDS + PORTS]
     this.touched = touched
   }
 
