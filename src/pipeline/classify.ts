@@ -106,8 +106,7 @@ export class Classifier {
       }
       records[i] = (entry & 0xffffff) - 1
     }
-    if (!cached)
-      for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i], 0) * HOT_WORDS + PORTS]
+    if (!cached) for (let i = 0; i < count; i++) touched ^= hot[Math.max(records[i], 0) * HOT_WORDS + PORTS]
     this.touched = touched
   }
 
